@@ -1,0 +1,165 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace ChatMinimal;
+
+/// <summary>
+/// Admission decides who may open a socket, and where it leads: everything that is checked before the upgrade.
+/// Each refusal is an RFC 9457 problem, in plain words.
+/// </summary>
+sealed class Admission(
+    Rooms rooms, IMessageStore store, ChatOptions options, TimeProvider clock,
+    IHostEnvironment environment, IHostApplicationLifetime lifetime, ILogger<Admission> log)
+{
+    public const string ChatV1 = "chat.v1";
+
+    const string WebSocketVersion = "13"; // RFC 6455's
+    const int RetryAfterSeconds = 10;     // when full: time for someone to leave
+
+    int _clients;
+
+    /// <summary>The whole life of a socket, from its request to its end.</summary>
+    public async Task OpenAsync(HttpContext http)
+    {
+        if ((CheckUpgrade(http) ?? CheckOrigin(http) ?? CheckInvite(http)) is { } refusal)
+            await RefuseAsync(http, refusal);
+        else if (!Visit.TryParse(http.Request.Query, out Visit visit, out string? why))
+            await RefuseAsync(http, new(StatusCodes.Status400BadRequest, why));
+        else if (lifetime.ApplicationStopping.IsCancellationRequested)
+            await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, "the server is shutting down"));
+        else
+            await AdmitAsync(http, visit);
+    }
+
+    async Task AdmitAsync(HttpContext http, Visit visit)
+    {
+        int clients = Interlocked.Increment(ref _clients);
+        Room? room = null;
+        try
+        {
+            if (clients > options.MaxConnections)
+            {
+                await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, $"there are {options.MaxConnections} clients already"));
+                return;
+            }
+            room = await rooms.EnterAsync(visit.Room, http.RequestAborted);
+            if (room is null)
+            {
+                await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, $"there are {options.MaxRooms} rooms already"));
+                return;
+            }
+            log.Connected(clients);
+            Dialect dialect = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1) ? Dialect.Chat : Dialect.Plain;
+            await new Connection(http, room, dialect, visit.Name, store, options, clock, log).RunAsync(visit.Resume, lifetime.ApplicationStopping);
+        }
+        catch (StoreUnavailableException error)
+        {
+            await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, error.Message));
+        }
+        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested) { } // gone before it was in
+        finally
+        {
+            clients = Interlocked.Decrement(ref _clients);
+            if (room is not null)
+            {
+                rooms.Leave(room);
+                log.Disconnected(clients);
+            }
+        }
+    }
+
+    static Problem? CheckUpgrade(HttpContext http)
+    {
+        if (http.WebSockets.IsWebSocketRequest && HttpProtocol.IsHttp11(http.Request.Protocol)) // RFC 6455 section 4.1: 1.1 at least
+            return null;
+        IHeaderDictionary headers = http.Request.Headers;
+        bool isKeyBad = HttpProtocol.IsHttp11(http.Request.Protocol) && headers.SecWebSocketVersion == WebSocketVersion
+            && headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase) && HttpMethods.IsGet(http.Request.Method);
+        return isKeyBad
+            ? new(StatusCodes.Status400BadRequest, "Sec-WebSocket-Key must be 16 bytes in base64")
+            : new(StatusCodes.Status426UpgradeRequired, "this address speaks WebSocket, version 13, over HTTP/1.1");
+    }
+
+    // A browser says which page opened the socket (RFC 6455 section 10.2); other programs can say what they like, and need not.
+    Problem? CheckOrigin(HttpContext http)
+    {
+        string? origin = http.Request.Headers.Origin;
+        if (origin is null || options.AllowedOrigins.Contains(origin, StringComparer.OrdinalIgnoreCase))
+            return null;
+        // A page opened from disk, as in the course: on the machine of whoever develops with it, and nowhere else.
+        if (origin == "null" && environment.IsDevelopment() && http.Connection.RemoteIpAddress is { } peer && IPAddress.IsLoopback(peer))
+            return null;
+        if (Uri.TryCreate(origin, UriKind.Absolute, out Uri? page) && http.Request.Host == HostString.FromUriComponent(page))
+            return null;
+        return new(StatusCodes.Status403Forbidden, $"pages of {Log.OneLine(origin)} may not connect: Chat:AllowedOrigins lists those that may");
+    }
+
+    Problem? CheckInvite(HttpContext http)
+    {
+        if (options.InviteKey == "")
+            return null;
+        string given = http.Request.Headers.Authorization.ToString() is var header && header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
+            ? header["Bearer ".Length..]
+            : http.Request.Query["invite"].ToString();
+        // Hashes, because only spans of one length take constant time to compare.
+        bool isKey = CryptographicOperations.FixedTimeEquals(
+            SHA256.HashData(Encoding.UTF8.GetBytes(given)), SHA256.HashData(Encoding.UTF8.GetBytes(options.InviteKey)));
+        return isKey ? null : new(StatusCodes.Status401Unauthorized, "this chat is by invitation: ?invite=, or Authorization: Bearer");
+    }
+
+    Task RefuseAsync(HttpContext http, Problem problem)
+    {
+        log.Refused(problem.Status, problem.Detail);
+        IHeaderDictionary headers = http.Response.Headers;
+        switch (problem.Status)
+        {
+            case StatusCodes.Status401Unauthorized:
+                headers.WWWAuthenticate = "Bearer";
+                break;
+            case StatusCodes.Status426UpgradeRequired: // RFC 9110 section 15.5.22, RFC 6455 section 4.4
+                headers.Upgrade = "websocket";
+                headers.SecWebSocketVersion = WebSocketVersion;
+                break;
+            case StatusCodes.Status503ServiceUnavailable:
+                headers.RetryAfter = RetryAfterSeconds.ToString(CultureInfo.InvariantCulture);
+                break;
+        }
+        return TypedResults.Problem(problem.Detail, statusCode: problem.Status).ExecuteAsync(http);
+    }
+
+    sealed record Problem(int Status, string Detail);
+}
+
+/// <summary>What a client asks for in the address it opens.</summary>
+readonly record struct Visit(string Room, string? Name, Resume Resume)
+{
+    const int LongestRoom = 64; // characters
+    const string Default = "salon";
+
+    public static bool TryParse(IQueryCollection query, out Visit visit, [NotNullWhen(false)] out string? why)
+    {
+        visit = default;
+        why = null;
+        string room = query.TryGetValue("room", out var rooms) ? rooms.ToString() : Default;
+        string name = query["name"].ToString();
+        long after = 0;
+        int last = Resume.DefaultLast;
+        if (room.Length is 0 or > LongestRoom || room.AsSpan().ContainsAnyExcept(s_roomCharacters))
+            why = "room: 1 to 64 of A-Z a-z 0-9 - _";
+        else if (!Names.IsValid(name))
+            why = $"name: {Names.Rule}";
+        else if (query.TryGetValue("after", out var afters) && !long.TryParse(afters, NumberStyles.None, CultureInfo.InvariantCulture, out after))
+            why = "after: the number of the last message seen";
+        else if (query.TryGetValue("last", out var lasts) && !int.TryParse(lasts, NumberStyles.None, CultureInfo.InvariantCulture, out last))
+            why = "last: how many messages to begin with";
+        else
+            visit = new Visit(room, name == "" ? null : name, new Resume(query.ContainsKey("after") ? after : null, query["epoch"], last));
+        return why is null;
+    }
+
+    static readonly System.Buffers.SearchValues<char> s_roomCharacters =
+        System.Buffers.SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+}

@@ -1,0 +1,62 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Options;
+
+namespace ChatMinimal;
+
+/// <summary>
+/// Every limit and choice of the server: <c>Chat:X</c> in appsettings.json, <c>Chat__X</c> in the environment or
+/// <c>--Chat:X</c> on the command line. Checked at start-up.
+/// </summary>
+sealed class ChatOptions
+{
+    public const string Section = "Chat";
+
+    /// <summary>Messages a room keeps; older ones are told as a gap. 0 keeps all.</summary>
+    [Range(0, int.MaxValue)]
+    public int KeepMessages { get; set; } = 100_000;
+
+    /// <summary>Bytes of encoded frames a room holds in memory for each dialect in use. Who is further behind reads from the store.</summary>
+    [Range(1024, 1 << 30)]
+    public int WindowBytes { get; set; } = 1 << 20;
+
+    /// <summary>Bytes of UTF-8 in a message: a long letter, not a file.</summary>
+    [Range(1, 16 << 20)]
+    public int MaxMessageBytes { get; set; } = 64 << 10;
+
+    /// <summary>Sockets at once. One more is answered 503.</summary>
+    [Range(1, int.MaxValue)]
+    public int MaxConnections { get; set; } = 10_000;
+
+    /// <summary>Rooms at once. One more is answered 503.</summary>
+    [Range(1, int.MaxValue)]
+    public int MaxRooms { get; set; } = 10_000;
+
+    /// <summary>Messages a second that one connection may say in the long run; faster than that it is read slower. 0: no limit.</summary>
+    [Range(0, int.MaxValue)]
+    public int MessagesPerSecond { get; set; } = 50;
+
+    /// <summary>Messages that one connection may say at once, after a pause: what was typed while the link was down.</summary>
+    [Range(1, int.MaxValue)]
+    public int Burst { get; set; } = 200;
+
+    /// <summary>Seconds that one write to a client may take before the server gives up on that client.</summary>
+    [Range(1, 3600)]
+    public int SendTimeoutSeconds { get; set; } = 10;
+
+    /// <summary>Seconds of silence before a ping (and, in chat.v1, a beat), and again as many before a silent peer counts as dead.</summary>
+    [Range(1, 3600)]
+    public int KeepAliveSeconds { get; set; } = 15;
+
+    /// <summary>Origins (scheme://host:port) of other sites whose pages may connect; <c>null</c> is a page opened from disk.</summary>
+    public string[] AllowedOrigins { get; set; } = [];
+
+    /// <summary>When set, nobody gets in without it: <c>?invite=</c> or <c>Authorization: Bearer</c>.</summary>
+    public string InviteKey { get; set; } = "";
+
+    public TimeSpan SendTimeout => TimeSpan.FromSeconds(SendTimeoutSeconds);
+    public TimeSpan KeepAlive => TimeSpan.FromSeconds(KeepAliveSeconds);
+}
+
+/// <summary>The ranges above, checked by generated code.</summary>
+[OptionsValidator]
+sealed partial class ChatOptionsValidator : IValidateOptions<ChatOptions>;

@@ -1,0 +1,35 @@
+namespace ChatMinimal;
+
+/// <summary>
+/// A store is a sequencer: it takes drafts and hands back each room's single order. What it has put in order it keeps,
+/// and nothing is shown to anyone that did not come back from it. Every call may throw <see cref="StoreUnavailableException"/>.
+/// </summary>
+interface IMessageStore
+{
+    /// <summary>Which log this is, and what it holds now.</summary>
+    ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel);
+
+    /// <summary>
+    /// Submits a draft. Completes when the message is kept; it is then on its way to every tail. A key that the log
+    /// holds already adds nothing: the answer is the seq it has. Failed, the message may or may not be kept.
+    /// </summary>
+    ValueTask<Submission> SubmitAsync(string room, Draft draft, CancellationToken cancel);
+
+    /// <summary>Follows the log from this seq on, for ever: each message once, in order, in batches that grow under load.</summary>
+    IAsyncEnumerable<LogPage> TailAsync(string room, long from, CancellationToken cancel);
+
+    /// <summary>Reads at most <paramref name="count"/> messages from this seq on, or from the first that is kept.</summary>
+    ValueTask<LogPage> ReadAsync(string room, long from, int count, CancellationToken cancel);
+}
+
+/// <summary>A log's identity, the oldest seq kept, and the seq that the next message gets. An empty log has both equal.</summary>
+readonly record struct LogHead(string Epoch, long First, long Next);
+
+/// <summary>The seq of a submitted draft, and whether its key was in the log before.</summary>
+readonly record struct Submission(long Seq, bool WasKnown);
+
+/// <summary>Consecutive messages, and the oldest seq that the log still kept when they were read.</summary>
+readonly record struct LogPage(long First, IReadOnlyList<Message> Messages);
+
+/// <summary>The store cannot keep or read now; it may again later.</summary>
+sealed class StoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,0 +1,44 @@
+using ChatMinimal;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
+
+WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+{
+    Args = args,
+    ContentRootPath = AppContext.BaseDirectory, // the page and appsettings.json are beside the program, wherever it is started
+});
+
+builder.WebHost.UseStaticWebAssets();
+builder.WebHost.UseKestrelHttpsConfiguration();
+builder.WebHost.ConfigureKestrel(kestrel =>
+{
+    kestrel.AddServerHeader = false;
+    kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Protocols = HttpProtocols.Http1); // where WebSockets come from
+});
+builder.UseDefaultAddress("http://localhost:8765"); // the course's
+
+builder.Services.AddOptionsWithValidateOnStart<ChatOptions, ChatOptionsValidator>()
+    .BindConfiguration(ChatOptions.Section, binder => binder.ErrorOnUnknownConfiguration = true);
+builder.Services.AddSingleton(services => services.GetRequiredService<IOptions<ChatOptions>>().Value);
+builder.Services.AddSingleton(TimeProvider.System);
+builder.Services.AddSingleton<IMessageStore, MemoryStore>();
+builder.Services.AddSingleton<Rooms>();
+builder.Services.AddSingleton<Admission>();
+builder.Services.AddProblemDetails();
+builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1.8)); // gone within two
+
+WebApplication app = builder.Build();
+
+app.UseExceptionHandler();      // whatever goes wrong over HTTP is told
+app.UseStatusCodePages();       // as problem details (RFC 9457)
+app.UseSecurityHeaders();
+app.UseSocketsAtTheRoot();      // the course's clients connect to ws://localhost:8765, without a path
+app.UseDefaultFiles();          // / is index.html
+app.UseRouting();
+app.Use(Transport.Offer);
+app.UseWebSockets();
+
+app.MapStaticAssets();          // web/: with types, ETags, compression
+app.Map("/ws", (HttpContext http, Admission admission) => admission.OpenAsync(http));
+
+return await app.ServeAsync();

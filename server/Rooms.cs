@@ -1,0 +1,130 @@
+namespace ChatMinimal;
+
+/// <summary>
+/// The rooms that somebody is in, by name. A room begins with its first connection, follows its log in the store while
+/// there are any, and ends with the last; the log stays in the store.
+/// </summary>
+sealed class Rooms : IDisposable
+{
+    static readonly TimeSpan s_retryAfter = TimeSpan.FromSeconds(1); // a tail that failed: the store is down
+
+    readonly IMessageStore _store;
+    readonly ChatOptions _options;
+    readonly TimeProvider _clock;
+    readonly ILogger _log;
+    readonly Broadcaster _broadcaster;
+    readonly Lock _lock = new();
+    readonly Dictionary<string, Entry> _open = [];
+
+    public Rooms(IMessageStore store, ChatOptions options, TimeProvider clock, ILogger<Rooms> log)
+    {
+        (_store, _options, _clock, _log) = (store, options, clock, log);
+        _broadcaster = new Broadcaster(this, clock);
+    }
+
+    public Room[] All
+    {
+        get
+        {
+            lock (_lock)
+                return [.. _open.Values.Select(entry => entry.Room)];
+        }
+    }
+
+    /// <summary>The room of this name, opened if it was not; null when there are too many. To be given back with <see cref="Leave"/>.</summary>
+    /// <exception cref="StoreUnavailableException">The store cannot say what the room holds.</exception>
+    public async ValueTask<Room?> EnterAsync(string name, CancellationToken cancel)
+    {
+        Entry? entry;
+        lock (_lock)
+        {
+            if (!_open.TryGetValue(name, out entry))
+            {
+                if (_open.Count >= _options.MaxRooms)
+                    return null;
+                entry = new Entry(new Room(name, _options, _clock, _broadcaster));
+                entry.Opened = OpenAsync(entry);
+                _open.Add(name, entry);
+            }
+            entry.Users++;
+        }
+        try
+        {
+            await entry.Opened.WaitAsync(cancel);
+            return entry.Room;
+        }
+        catch
+        {
+            Leave(entry.Room);
+            throw;
+        }
+    }
+
+    public void Leave(Room room)
+    {
+        lock (_lock)
+        {
+            Entry entry = _open[room.Name];
+            if (--entry.Users > 0)
+                return;
+            _open.Remove(room.Name);
+            entry.Dispose();
+        }
+    }
+
+    /// <summary>Every socket is told 1001 (RFC 6455 section 7.4.1: going away), after what it has yet to read.</summary>
+    public void SayGoodbye()
+    {
+        foreach (Room room in All)
+            foreach (Connection connection in room.Everyone)
+                if (connection.Transport is not null) // else it finds out itself, once it is accepted
+                    _ = connection.SayGoodbye();
+    }
+
+    public void Dispose() => _broadcaster.Dispose();
+
+    async Task OpenAsync(Entry entry)
+    {
+        await Task.Yield(); // not under the lock of the caller
+        LogHead head = await _store.OpenAsync(entry.Room.Name, entry.Closed.Token);
+        entry.Room.Open(head);
+        _ = FollowAsync(entry, head.Next);
+    }
+
+    // The only writer of this room.
+    async Task FollowAsync(Entry entry, long next)
+    {
+        CancellationToken closed = entry.Closed.Token;
+        while (!closed.IsCancellationRequested)
+        {
+            try
+            {
+                await foreach (LogPage page in _store.TailAsync(entry.Room.Name, next, closed))
+                {
+                    entry.Room.Append(page);
+                    next = entry.Room.Next;
+                }
+            }
+            catch (OperationCanceledException) { } // the last one has left
+            catch (Exception error)
+            {
+                _log.TailFailed(error, entry.Room.Name);
+                await Task.Delay(s_retryAfter, _clock, closed).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    sealed class Entry(Room room) : IDisposable
+    {
+        public readonly Room Room = room;
+        public readonly CancellationTokenSource Closed = new();
+        public Task Opened = Task.CompletedTask;
+        public int Users; // joined or joining
+
+        public void Dispose()
+        {
+            Closed.Cancel();
+            Closed.Dispose();
+        }
+    }
+}
