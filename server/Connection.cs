@@ -29,6 +29,7 @@ sealed class Connection(
     public FrameLog.Cursor Cursor;
     public byte[]? PresenceSeen;
     long _heardAt = clock.GetTimestamp(), _saidAt = clock.GetTimestamp();
+    long? _pingedAt;
     long _drainTo;
     volatile TaskCompletionSource? _drained; // somebody waits for the cursor to get there
     volatile bool _logEnds;                  // nothing more of the log is sent
@@ -322,17 +323,17 @@ sealed class Connection(
             return null;
         }
         if (transport.TakeHeard() || !_receiving)
-            _heardAt = now;
+            (_heardAt, _pingedAt) = (now, null);
         if (transport.TakeSaid())
             _saidAt = now;
-        TimeSpan unheard = clock.GetElapsedTime(_heardAt, now);
-        if (unheard >= 2 * options.KeepAlive)
+        // A ping each time from then on: one that finds the turn taken is not sent, and that is no reason to die.
+        bool ping = clock.GetElapsedTime(_heardAt, now) >= options.KeepAlive;
+        if (ping && clock.GetElapsedTime(_pingedAt ??= now, now) >= options.KeepAlive)
         {
             Abort(); // nobody is there to be told
             return null;
         }
         bool beat = dialect == Dialect.Chat && clock.GetElapsedTime(_saidAt, now) >= options.KeepAlive;
-        bool ping = unheard >= options.KeepAlive;
         return (beat, ping) switch
         {
             (true, true) => [.. Words.Beat(Cursor.Seq), .. Frame.EmptyPing],

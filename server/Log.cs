@@ -26,8 +26,8 @@ static partial class Log
     [LoggerMessage(7, LogLevel.Warning, "Client abandonné ({Code}) : {Reason}")]
     public static partial void GaveUp(this ILogger log, int code, string reason);
 
-    [LoggerMessage(8, LogLevel.Error, "Salon {Room} : suivi interrompu, reprise")]
-    public static partial void TailFailed(this ILogger log, Exception error, string room);
+    [LoggerMessage(8, LogLevel.Warning, "Salon {Room} : suivi interrompu, nouvel essai ({Reason})")]
+    public static partial void TailFailed(this ILogger log, Exception? error, string room, string reason);
 
     public static void Heard(this ILogger log, ReadOnlySpan<byte> text)
     {

@@ -106,9 +106,9 @@ sealed class Rooms : IDisposable
                 }
             }
             catch (OperationCanceledException) { } // the last one has left
-            catch (Exception error)
+            catch (Exception error) // whatever it is, a room must not fall silent
             {
-                _log.TailFailed(error, entry.Room.Name);
+                _log.TailFailed(error is StoreUnavailableException ? null : error, entry.Room.Name, error.Message);
                 await Task.Delay(s_retryAfter, _clock, closed).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
         }
