@@ -1,0 +1,65 @@
+using System.Diagnostics;
+using System.Reflection;
+
+namespace ChatMinimal.E2E;
+
+/// <summary>The server or the client as a process of its own, as it was built.</summary>
+sealed class BuiltProcess : IDisposable
+{
+    static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
+    readonly Process _process;
+
+    BuiltProcess(string program, string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [PathOf(program), .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardInputEncoding = new System.Text.UTF8Encoding(false),
+            StandardOutputEncoding = System.Text.Encoding.UTF8,
+            StandardErrorEncoding = System.Text.Encoding.UTF8,
+        };
+        start.Environment["ASPNETCORE_ENVIRONMENT"] = "Development";
+        _process = Process.Start(start)!;
+    }
+
+    /// <summary>One of the paths that the project file knows: Root, Server, Client.</summary>
+    public static string PathOf(string name) => typeof(BuiltProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(known => known.Key == name).Value!;
+
+    public static BuiltProcess Client(params string[] arguments) => new("Client", arguments);
+
+    public static BuiltProcess Server(params string[] arguments) => new("Server", arguments);
+
+    public int Id => _process.Id;
+    public StreamWriter Input => _process.StandardInput;
+    public StreamReader Output => _process.StandardOutput;
+    public StreamReader Error => _process.StandardError;
+
+    /// <summary>Reads output lines until one contains this; returns that line.</summary>
+    public async Task<string> ReadUntilAsync(string part)
+    {
+        using var limit = new CancellationTokenSource(s_patience);
+        while (await Output.ReadLineAsync(limit.Token) is { } line)
+            if (line.Contains(part, StringComparison.Ordinal))
+                return line;
+        throw new EndOfStreamException($"ended before saying: {part}");
+    }
+
+    /// <summary>Waits for the end; returns the exit code and all that was not read yet of both outputs.</summary>
+    public async Task<(int Code, string Output, string Error)> EndAsync()
+    {
+        using var limit = new CancellationTokenSource(s_patience);
+        Task<string> output = Output.ReadToEndAsync(limit.Token), error = Error.ReadToEndAsync(limit.Token);
+        await _process.WaitForExitAsync(limit.Token);
+        return (_process.ExitCode, (await output).ReplaceLineEndings("\n"), (await error).ReplaceLineEndings("\n"));
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited)
+            _process.Kill();
+        _process.Dispose();
+    }
+}

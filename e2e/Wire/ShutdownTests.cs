@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using NUnit.Framework;
+
+namespace ChatMinimal.E2E.Wire;
+
+public sealed class ShutdownTests
+{
+    [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
+    public async Task At_SIGTERM_200_sockets_are_told_1001_and_the_process_is_gone_within_two_seconds()
+    {
+        using var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0");
+        string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
+        var address = new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]);
+        Peer[] peers = await Task.WhenAll(Enumerable.Range(0, 200).Select(i => Peer.ConnectAsync(address, i % 2 == 0 ? "chat.v1" : null)));
+        await peers[1].SayAsync("last words");
+        Task<List<string?>>[] hearing = [.. peers.Select(async peer =>
+        {
+            var heard = new List<string?>();
+            do
+                heard.Add(await peer.HearAsync());
+            while (heard[^1] is not null);
+            return heard;
+        })];
+        await server.ReadUntilAsync("Total clients : 200");
+
+        long start = Stopwatch.GetTimestamp();
+        using (var kill = Process.Start("kill", ["-TERM", $"{server.Id}"]))
+            await kill.WaitForExitAsync();
+        (int code, _, string error) = await server.EndAsync();
+        TimeSpan took = Stopwatch.GetElapsedTime(start);
+
+        List<string?>[] heard = await Task.WhenAll(hearing);
+        Assert.That(peers.Select(peer => (int?)peer.CloseStatus), Is.All.EqualTo(1001));
+        Assert.That(peers.Select(peer => peer.CloseReason), Is.All.EqualTo("the server is shutting down"));
+        Assert.That(heard.Select(words => words.Count(word => word?.Contains("last words", StringComparison.Ordinal) == true)), Is.All.EqualTo(1));
+        Assert.That((code, error), Is.EqualTo((0, "")));
+        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(2)));
+    }
+
+    [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
+    public async Task A_peer_that_does_not_answer_cannot_hold_up_the_shutdown()
+    {
+        using var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0");
+        string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
+        int port = new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]).Port;
+        using RawPeer mute = await RawPeer.UpgradeAsync(port);
+        await server.ReadUntilAsync("Total clients : 1");
+
+        long start = Stopwatch.GetTimestamp();
+        using (var kill = Process.Start("kill", ["-TERM", $"{server.Id}"]))
+            await kill.WaitForExitAsync();
+        Assert.That((await server.EndAsync()).Code, Is.Zero);
+        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(2.5)));
+        byte[] last = await mute.ReadToEndAsync();
+        Assert.That(last[..4], Is.EqualTo(new byte[] { 0x88, 28, 0x03, 0xE9 }), "it was told, all the same");
+    }
+
+    [TestCase("--Chat:MaxMessageBytes", "0", "MaxMessageBytes")]
+    [TestCase("--Chat:MaxRooms", "many", "Chat:MaxRooms")]
+    [TestCase("--Chat:MaxMesageBytes", "5", "MaxMesageBytes")]
+    [TestCase("--urls", "http://127.0.0.1:1x", "1x")]
+    public async Task What_the_operator_got_wrong_is_told_in_one_line(string option, string value, string told)
+    {
+        using var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0", option, value);
+        (int code, string output, string error) = await server.EndAsync();
+        Assert.That(code, Is.EqualTo(1));
+        Assert.That(output, Is.Empty);
+        Assert.That(error, Does.StartWith("chatminimal: ").And.Contain(told));
+        Assert.That(error.TrimEnd('\n'), Does.Not.Contain("\n"));
+    }
+}

@@ -1,0 +1,46 @@
+using System.Net;
+using NUnit.Framework;
+
+namespace ChatMinimal.E2E.Wire;
+
+public sealed class StaticFileTests
+{
+    [TestCase("/", "text/html"), TestCase("/index.html", "text/html"), TestCase("/minimal.html", "text/html"), TestCase("/minimal.js", "text/javascript")]
+    [TestCase("/chat.js", "text/javascript"), TestCase("/chat.css", "text/css"), TestCase("/favicon.svg", "image/svg+xml")]
+    public async Task The_page_is_served_with_its_types_and_headers(string path, string type)
+    {
+        foreach (string environment in (string[])["Development", "Production"])
+        {
+            using var server = ChatServer.StartOn(0, environment);
+            using var http = new HttpClient { BaseAddress = server.Http };
+            using HttpResponseMessage answer = await http.GetAsync(path);
+            Assert.That(answer.StatusCode, Is.EqualTo(HttpStatusCode.OK));
+            Assert.That(answer.Content.Headers.ContentType?.MediaType, Is.EqualTo(type));
+            byte[] served = await answer.Content.ReadAsByteArrayAsync();
+            Assert.That(served, Is.EqualTo(await File.ReadAllBytesAsync(Path.Combine(BuiltProcess.PathOf("Root"), "web", path == "/" ? "index.html" : path[1..]))));
+            Assert.That(answer.Headers.GetValues("Content-Security-Policy").Single(), Is.EqualTo(
+                "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+                + "frame-ancestors 'none'; require-trusted-types-for 'script'"));
+            Assert.That(answer.Headers.GetValues("X-Content-Type-Options").Single(), Is.EqualTo("nosniff"));
+            Assert.That(answer.Headers.GetValues("Referrer-Policy").Single(), Is.EqualTo("no-referrer"));
+
+            using var again = new HttpRequestMessage(HttpMethod.Get, path);
+            again.Headers.IfNoneMatch.Add(answer.Headers.ETag!);
+            Assert.That((await http.SendAsync(again)).StatusCode, Is.EqualTo(HttpStatusCode.NotModified));
+
+            using var compressed = new HttpRequestMessage(HttpMethod.Get, path);
+            compressed.Headers.AcceptEncoding.ParseAdd("gzip");
+            using HttpResponseMessage small = await http.SendAsync(compressed);
+            Assert.That(small.Content.Headers.ContentEncoding, Is.EqualTo(new[] { "gzip" }));
+            Assert.That((await small.Content.ReadAsByteArrayAsync()).Length, Is.LessThan(served.Length));
+        }
+    }
+
+    [Test]
+    public void The_whole_page_is_under_40_KB_and_the_minimal_one_under_60_lines()
+    {
+        string web = Path.Combine(BuiltProcess.PathOf("Root"), "web");
+        Assert.That(Directory.EnumerateFiles(web).Sum(file => new FileInfo(file).Length), Is.LessThan(40_000));
+        Assert.That(Directory.EnumerateFiles(web, "minimal.*").Sum(file => File.ReadLines(file).Count()), Is.LessThan(60));
+    }
+}
