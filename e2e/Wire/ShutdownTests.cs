@@ -52,13 +52,12 @@ public sealed class ShutdownTests
         Assert.That((await server.EndAsync()).Code, Is.Zero);
         Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(2.5)));
         byte[] last = await mute.ReadToEndAsync();
-        Assert.That(last[..4], Is.EqualTo(new byte[] { 0x88, 28, 0x03, 0xE9 }), "it was told, all the same");
+        Assert.That(last[..4], Is.EqualTo(new byte[] { 0x88, 29, 0x03, 0xE9 }), "it was told, all the same");
     }
 
     [TestCase("--Chat:MaxMessageBytes", "0", "MaxMessageBytes")]
     [TestCase("--Chat:MaxRooms", "many", "Chat:MaxRooms")]
     [TestCase("--Chat:MaxMesageBytes", "5", "MaxMesageBytes")]
-    [TestCase("--urls", "http://127.0.0.1:1x", "1x")]
     public async Task What_the_operator_got_wrong_is_told_in_one_line(string option, string value, string told)
     {
         using var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0", option, value);
@@ -67,5 +66,13 @@ public sealed class ShutdownTests
         Assert.That(output, Is.Empty);
         Assert.That(error, Does.StartWith("chatminimal: ").And.Contain(told));
         Assert.That(error.TrimEnd('\n'), Does.Not.Contain("\n"));
+    }
+
+    [Test]
+    public async Task A_port_that_is_taken_is_told_in_one_line()
+    {
+        using var first = ChatServer.Start();
+        using var second = BuiltProcess.Server("--urls", $"http://127.0.0.1:{first.Port}");
+        Assert.That(await second.EndAsync(), Is.EqualTo((1, "", $"chatminimal: Failed to bind to address http://127.0.0.1:{first.Port}: address already in use.\n")));
     }
 }
