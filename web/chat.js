@@ -91,6 +91,7 @@ function sendMessage() {
   if (text.trim() === "" || isTooLong(text)) return;
   const key = connection.say(text);
   log.wait(key, text, validName());
+  toldTypingAt = 0; // what comes next is another message
   setInput("");
   showEmpty();
 }

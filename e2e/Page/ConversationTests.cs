@@ -75,7 +75,7 @@ public sealed class ConversationTests : PageTest
         await Expect(reader.Page.Locator(".author")).ToHaveTextAsync(["<b>Ana</b><img src=x>"]);
         await reader.Page.GetByText("2 en ligne").ClickAsync();
         await Expect(reader.Page.GetByRole(AriaRole.Listitem).First).ToHaveTextAsync("<b>Ana</b><img src=x>");
-        await author.Input.PressSequentiallyAsync("…");
+        await author.Input.PressSequentiallyAsync("lentement...", new() { Delay = 250 }); // it is told every two seconds
         await Expect(reader.Page.GetByText("<b>Ana</b><img src=x> écrit…")).ToBeVisibleAsync();
         await Expect(reader.Page).ToHaveTitleAsync("salon · ChatMinimal");
         await Expect(reader.Page.Locator("#log :is(script, img, svg, b, h1, a, iframe, style, base)")).ToHaveCountAsync(0);
