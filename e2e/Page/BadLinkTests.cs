@@ -13,7 +13,7 @@ public sealed class BadLinkTests : PageTest
     [Test]
     public async Task After_a_restart_of_the_server_the_talk_goes_on_with_nothing_lost_or_twice()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person ana = await OpenAsync(server), zoe = await OpenAsync(server);
         await ana.IsConnectedAsync();
         await zoe.IsConnectedAsync();
@@ -25,7 +25,7 @@ public sealed class BadLinkTests : PageTest
         await ana.SayAsync("pendant 1");
         await ana.SayAsync("pendant 2");
         await Expect(ana.Pending).ToHaveCountAsync(2);
-        using ChatServer again = server.StartAgain();
+        Serve(server.StartAgain());
 
         await ana.IsConnectedAsync();
         await zoe.IsConnectedAsync();
@@ -40,7 +40,7 @@ public sealed class BadLinkTests : PageTest
     [Test]
     public async Task What_was_typed_while_the_link_was_down_survives_a_reload_and_is_said_once()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person witness = await OpenAsync(server), person = await OpenAsync(server);
         await person.IsConnectedAsync();
         var cut = new WebSocketCut();
@@ -73,7 +73,7 @@ public sealed class BadLinkTests : PageTest
     [Test]
     public async Task What_others_said_while_the_link_was_down_is_there_once_it_is_back()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         var cut = new WebSocketCut();
         Person person = await OpenAsync(server);
         await person.Page.RouteWebSocketAsync("**/ws?*", cut.Handle);
@@ -97,7 +97,7 @@ public sealed class BadLinkTests : PageTest
     public async Task Offline_is_shown_and_online_reconnects_at_once()
     {
         Expected = "ERR_INTERNET_DISCONNECTED";
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync(server);
         await person.IsConnectedAsync();
         await person.Page.Context.SetOfflineAsync(true);
@@ -113,7 +113,7 @@ public sealed class BadLinkTests : PageTest
     [Test]
     public async Task A_link_that_is_silent_for_two_beats_is_treated_as_dead()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync(server);
         var cut = new WebSocketCut();
         await person.Page.RouteWebSocketAsync("**/ws?*", cut.Handle);

@@ -10,7 +10,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task A_message_from_one_appears_in_all()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person ana = await OpenAsync(server), zoe = await OpenAsync(server), luc = await OpenAsync(server);
         using Peer plain = await Peer.PlainAsync(server);
         await ana.CallThemselvesAsync("Ana");
@@ -41,7 +41,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task Messages_of_one_author_stand_together_under_one_name()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         using Peer ana = await Peer.ChatAsync(server, "name=Ana"), zoe = await Peer.ChatAsync(server, "name=Zo%C3%A9");
         Person reader = await OpenAsync(server);
         await reader.IsConnectedAsync();
@@ -66,7 +66,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task Markup_is_shown_and_not_run()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person reader = await OpenAsync(server), author = await OpenAsync(server);
         await author.CallThemselvesAsync("<b>Ana</b><img src=x>");
         foreach (string markup in s_markup)
@@ -90,7 +90,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task Links_are_links_and_only_to_the_web()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync(server);
         await person.SayAsync("voir https://example.org/a?b=c&d=(e). ou (http://example.org/f), pas ftp://x.example ni javascript:alert(1)");
         ILocator links = person.Messages.GetByRole(AriaRole.Link);
@@ -102,7 +102,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task Enter_sends_Shift_Enter_breaks_the_line_and_an_IME_keeps_its_Enter()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync(server);
         await person.IsConnectedAsync();
         await Expect(person.Input).ToBeFocusedAsync();
@@ -129,7 +129,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task The_keyboard_alone_is_enough()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync(server);
         await person.IsConnectedAsync();
         await person.Page.Keyboard.TypeAsync("dit au clavier");
@@ -154,7 +154,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task The_view_follows_at_the_end_and_stays_where_one_reads()
     {
-        using var server = ChatServer.Start(("MessagesPerSecond", 0));
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0)));
         using Peer talker = await Peer.ChatAsync(server, "name=Ana");
         Person reader = await OpenAsync(server);
         await reader.IsConnectedAsync();
@@ -187,7 +187,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task Rooms_are_apart_and_the_page_says_which_one_it_is()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person here = await OpenAsync(server, "?room=cours-3"), there = await OpenAsync(server);
         await Expect(here.Page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("cours-3");
         await Expect(here.Page).ToHaveTitleAsync("cours-3 · ChatMinimal");
@@ -201,7 +201,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task A_page_opened_from_disk_talks_to_the_served_one()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         string web = new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web")).AbsoluteUri;
         Person served = await OpenAsync(server), fromDisk = await OpenAsync($"{web}/index.html?server=127.0.0.1:{server.Port}");
         Person minimal = await OpenAsync($"{web}/minimal.html?server=127.0.0.1:{server.Port}"), minimalServed = await OpenAsync($"{server.Http}minimal.html");
@@ -220,7 +220,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task It_speaks_French_or_English_as_the_browser_does()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person french = await OpenAsync(server, "", new() { Locale = "fr-CA" }), english = await OpenAsync(server, "", new() { Locale = "en-GB" }), other = await OpenAsync(server, "", new() { Locale = "de-DE" });
         await Expect(french.Status).ToHaveTextAsync(new Regex("Connecté"));
         await Expect(french.Page.GetByRole(AriaRole.Button, new() { Name = "Envoyer" })).ToBeVisibleAsync();
@@ -237,7 +237,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task A_name_is_remembered_and_a_bad_one_is_told()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync(server);
         await person.IsConnectedAsync();
         await person.CallThemselvesAsync("Ana\u202E");
@@ -256,7 +256,7 @@ public sealed class ConversationTests : PageTest
     [Test]
     public async Task A_message_too_long_is_not_sent_and_one_that_is_refused_can_be_corrected()
     {
-        using var server = ChatServer.Start(("MaxMessageBytes", 20));
+        ChatServer server = Serve(ChatServer.Start(("MaxMessageBytes", 20)));
         Person person = await OpenAsync(server);
         await person.IsConnectedAsync();
         await person.Input.FillAsync("0123456789012345678901234");

@@ -14,7 +14,7 @@ public sealed class LookTests : PageTest
     [Test]
     public async Task Dark_is_dark_and_light_is_light()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person dark = await OpenAsync(server, "", new() { ColorScheme = ColorScheme.Dark }), light = await OpenAsync(server, "", new() { ColorScheme = ColorScheme.Light });
         await Expect(dark.Page.Locator("html")).ToHaveCSSAsync("background-color", "rgb(23, 25, 26)");
         await Expect(light.Page.Locator("html")).ToHaveCSSAsync("background-color", "rgb(251, 250, 248)");
@@ -23,7 +23,7 @@ public sealed class LookTests : PageTest
     [Test]
     public async Task On_a_small_phone_nothing_sticks_out_and_all_is_in_reach()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         using Peer other = await Peer.ChatAsync(server, "name=" + new string('W', 32));
         Person person = await OpenAsync(server, "?room=" + new string('m', 64), new() { ViewportSize = s_smallPhone, IsMobile = true, HasTouch = true });
         Person here = await OpenAsync(server, "", new() { ViewportSize = s_smallPhone, IsMobile = true, HasTouch = true });
@@ -47,50 +47,43 @@ public sealed class LookTests : PageTest
     public async Task Axe_finds_nothing_serious_in_any_state(ColorScheme scheme, int width)
     {
         Expected = "WebSocket connection to";
-        var server = ChatServer.Start(("MaxMessageBytes", 200));
-        try
+        ChatServer server = Serve(ChatServer.Start(("MaxMessageBytes", 200)));
+        Person person = await OpenAsync(server, "", new() { ColorScheme = scheme, ViewportSize = width == 320 ? s_smallPhone : s_desk, BypassCSP = true });
+        await person.IsConnectedAsync();
+        await CheckAsync(person, "empty");
+
+        string[] names = ["Ana", "Zoé", "Łukasz", "محمد", ""];
+        foreach (string name in names)
         {
-            Person person = await OpenAsync(server, "", new() { ColorScheme = scheme, ViewportSize = width == 320 ? s_smallPhone : s_desk, BypassCSP = true });
-            await person.IsConnectedAsync();
-            await CheckAsync(person, "empty");
-
-            string[] names = ["Ana", "Zoé", "Łukasz", "محمد", ""];
-            foreach (string name in names)
-            {
-                using Peer peer = await Peer.ChatAsync(server, "name=" + Uri.EscapeDataString(name));
-                await peer.SayAsync($"{name.Length}-{Uri.EscapeDataString(name).Length}", $"bonjour, voir https://example.org/{name.Length}");
-                await peer.HearMessageAsync();
-                await peer.CloseAsync();
-            }
-            await person.CallThemselvesAsync("Moi");
-            await person.SayAsync("à moi");
-            await Expect(person.Messages).ToHaveCountAsync(names.Length + 1);
-            await person.Page.GetByText("en ligne").ClickAsync();
-            await person.CallThemselvesAsync("trop\u202E");
-            await person.Input.FillAsync(new string('x', 250));
-            await CheckAsync(person, "busy, with a bad name and a text too long");
-
-            await person.Page.EvaluateAsync("() => { connection.limits.message = 1000; }");
-            await person.Input.PressAsync("Enter");
-            await Expect(person.Page.GetByRole(AriaRole.Button, new() { Name = "Corriger" })).ToBeVisibleAsync();
-            await CheckAsync(person, "a message refused");
-
-            await server.DisposeAsync();
-            await Expect(person.Status).ToHaveTextAsync(new Regex("Reconnexion|Connexion"));
-            await person.SayAsync("en attente de départ");
-            await Expect(person.Pending.First).ToBeVisibleAsync();
-            await CheckAsync(person, "disconnected");
+            using Peer peer = await Peer.ChatAsync(server, "name=" + Uri.EscapeDataString(name));
+            await peer.SayAsync($"{name.Length}-{Uri.EscapeDataString(name).Length}", $"bonjour, voir https://example.org/{name.Length}");
+            await peer.HearMessageAsync();
+            await peer.CloseAsync();
         }
-        finally
-        {
-            await server.DisposeAsync();
-        }
+        await person.CallThemselvesAsync("Moi");
+        await person.SayAsync("à moi");
+        await Expect(person.Messages).ToHaveCountAsync(names.Length + 1);
+        await person.Page.GetByText("en ligne").ClickAsync();
+        await person.CallThemselvesAsync("trop\u202E");
+        await person.Input.FillAsync(new string('x', 250));
+        await CheckAsync(person, "busy, with a bad name and a text too long");
+
+        await person.Page.EvaluateAsync("() => { connection.limits.message = 1000; }");
+        await person.Input.PressAsync("Enter");
+        await Expect(person.Page.GetByRole(AriaRole.Button, new() { Name = "Corriger" })).ToBeVisibleAsync();
+        await CheckAsync(person, "a message refused");
+
+        await server.DisposeAsync();
+        await Expect(person.Status).ToHaveTextAsync(new Regex("Reconnexion|Connexion"));
+        await person.SayAsync("en attente de départ");
+        await Expect(person.Pending.First).ToBeVisibleAsync();
+        await CheckAsync(person, "disconnected");
     }
 
     [Test]
     public async Task The_minimal_page_is_fit_for_everyone_too()
     {
-        using var server = ChatServer.Start();
+        ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync($"{server.Http}minimal.html", new() { BypassCSP = true });
         await person.SayAsync("bonjour");
         await person.SeesAsync("Message d'un client : bonjour");

@@ -12,10 +12,18 @@ namespace ChatMinimal.E2E.Page;
 public abstract class PageTest
 {
     readonly List<(IBrowserContext Context, IPage Page)> _people = [];
+    readonly List<ChatServer> _servers = [];
     readonly ConcurrentQueue<string> _complaints = new();
 
     /// <summary>What a page may complain about in this story: the browser itself reports each connection that fails.</summary>
     protected string? Expected { get; set; }
+
+    /// <summary>A server for this story. It ends after the pages have, so that none of them sees it go unless the story says so.</summary>
+    internal ChatServer Serve(ChatServer server)
+    {
+        _servers.Add(server);
+        return server;
+    }
 
     /// <summary>A person opens a page; French unless said otherwise.</summary>
     internal async Task<Person> OpenAsync(string address, BrowserNewContextOptions? options = null)
@@ -54,6 +62,8 @@ public abstract class PageTest
                 await KeepAsync(context, page, $"{TestContext.CurrentContext.Test.MethodName}-{i}");
             await context.CloseAsync();
         }
+        foreach (ChatServer server in _servers)
+            await server.DisposeAsync();
         if (!failed)
             Assert.That(_complaints, Is.Empty, "no console error anywhere");
     }
