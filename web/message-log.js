@@ -20,6 +20,7 @@ class MessageLog extends EventTarget {
   #unseen = 0;
   #isAtEnd = true;
   #isScrolling = false;
+  #size = "";
 
   constructor(view, messages, texts, language) {
     super();
@@ -29,7 +30,10 @@ class MessageLog extends EventTarget {
     messages.append(this.#settled, this.#waiting);
     view.addEventListener("scroll", () => this.#look(), { passive: true });
     // When the view gets smaller (a keyboard comes up), whoever was at the end stays there.
-    new ResizeObserver(() => this.#isAtEnd && this.#scrollToEnd()).observe(view);
+    new ResizeObserver(() => {
+      this.#size = this.#viewSize;
+      if (this.#isAtEnd) this.#scrollToEnd();
+    }).observe(view);
   }
 
   get isEmpty() {
@@ -177,9 +181,14 @@ class MessageLog extends EventTarget {
   }
 
   #look() {
-    if (this.#isScrolling) return; // not where the reader is, but where growth has left the view for a moment
+    // Not where the reader wants to be, but where growth or a new size has left the view for a moment.
+    if (this.#isScrolling || this.#size !== this.#viewSize) return;
     this.#isAtEnd = this.#isNearEnd;
     if (this.#isAtEnd) this.#setUnseen(0);
+  }
+
+  get #viewSize() {
+    return `${this.#view.clientWidth} x ${this.#view.clientHeight}`;
   }
 
   get #isNearEnd() {
