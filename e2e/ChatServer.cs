@@ -26,7 +26,11 @@ sealed class ChatServer : WebApplicationFactory<global::Program>
         return server;
     }
 
-    /// <summary>The same server again after this one was disposed: same port, same options, nothing remembered.</summary>
+    /// <summary>One that keeps its messages in this file.</summary>
+    public static ChatServer StartWith(ChatFolder folder, params (string Option, object Value)[] options) =>
+        Start([("Database", folder.File), .. options]);
+
+    /// <summary>The same server again after this one was disposed: same port, same options.</summary>
     public ChatServer StartAgain() => StartOn(Port, _environment, _options);
 
     public int Port => Http.Port;
@@ -37,7 +41,18 @@ sealed class ChatServer : WebApplicationFactory<global::Program>
     {
         builder.UseUrls($"http://127.0.0.1:{_port}");
         builder.UseEnvironment(_environment);
+        builder.UseSetting("Chat:Database", ""); // memory, unless said otherwise
         foreach ((string option, object value) in _options)
             builder.UseSetting(option.Contains(':', StringComparison.Ordinal) ? option : $"Chat:{option}", value.ToString());
     }
+}
+
+/// <summary>A folder with a chat file in it, for one test.</summary>
+sealed class ChatFolder : IDisposable
+{
+    readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("chatminimal-");
+
+    public string File => Path.Combine(_folder.FullName, "chat.db");
+
+    public void Dispose() => _folder.Delete(recursive: true);
 }

@@ -11,6 +11,13 @@ sealed class ChatOptions
 {
     public const string Section = "Chat";
 
+    /// <summary>The SQLite file that keeps the messages, from the folder the server is started in. Empty: memory only.</summary>
+    public string Database { get; set; } = "chat.db";
+
+    /// <summary><c>normal</c>: what was kept survives the death of the process; <c>full</c>: and power loss, at the price of a disk's answer each time.</summary>
+    [AllowedValues("normal", "full")]
+    public string Durability { get; set; } = "normal";
+
     /// <summary>Messages a room keeps; older ones are told as a gap. 0 keeps all.</summary>
     [Range(0, int.MaxValue)]
     public int KeepMessages { get; set; } = 100_000;
@@ -53,6 +60,7 @@ sealed class ChatOptions
     /// <summary>When set, nobody gets in without it: <c>?invite=</c> or <c>Authorization: Bearer</c>.</summary>
     public string InviteKey { get; set; } = "";
 
+    public bool IsDurable => Durability == "full";
     public TimeSpan SendTimeout => TimeSpan.FromSeconds(SendTimeoutSeconds);
     public TimeSpan KeepAlive => TimeSpan.FromSeconds(KeepAliveSeconds);
 }

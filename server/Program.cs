@@ -1,4 +1,5 @@
 using ChatMinimal;
+using ChatMinimal.Sqlite;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Options;
 
@@ -21,7 +22,9 @@ builder.Services.AddOptionsWithValidateOnStart<ChatOptions, ChatOptionsValidator
     .BindConfiguration(ChatOptions.Section, binder => binder.ErrorOnUnknownConfiguration = true);
 builder.Services.AddSingleton(services => services.GetRequiredService<IOptions<ChatOptions>>().Value);
 builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddSingleton<IMessageStore, MemoryStore>();
+builder.Services.AddSingleton<IMessageStore>(services => services.GetRequiredService<ChatOptions>() is { Database: "" }
+    ? ActivatorUtilities.CreateInstance<MemoryStore>(services)
+    : ActivatorUtilities.CreateInstance<SqliteStore>(services));
 builder.Services.AddSingleton<Rooms>();
 builder.Services.AddSingleton<Admission>();
 builder.Services.AddProblemDetails();

@@ -1,0 +1,156 @@
+using System.Text;
+using ChatMinimal.Sqlite;
+using NUnit.Framework;
+
+namespace ChatMinimal.E2E.Store;
+
+/// <summary>What every store promises, asked of every store.</summary>
+[TestFixture("memory"), TestFixture("sqlite")]
+public sealed class StoreContractTests(string kind) : IDisposable
+{
+    readonly ChatFolder _folder = new();
+    readonly List<IDisposable> _open = [];
+
+    public void Dispose()
+    {
+        foreach (IDisposable store in _open)
+            store.Dispose();
+        _folder.Dispose();
+    }
+
+    IMessageStore Open(int keepMessages = 100_000)
+    {
+        var options = new ChatOptions { Database = _folder.File, KeepMessages = keepMessages };
+        IMessageStore store = kind == "memory" ? new MemoryStore(options, TimeProvider.System) : new SqliteStore(options, TimeProvider.System);
+        if (store is IDisposable disposable)
+            _open.Add(disposable);
+        return store;
+    }
+
+    [Test]
+    public async Task Seqs_are_from_1_without_gaps_each_room_its_own()
+    {
+        IMessageStore store = Open();
+        Assert.That(await store.OpenAsync("a", default), Has.Property("First").EqualTo(1).And.Property("Next").EqualTo(1));
+        for (int i = 1; i <= 100; i++)
+        {
+            Assert.That(await SayAsync(store, "a", $"{i}"), Is.EqualTo(new Submission(i, false)));
+            Assert.That(await SayAsync(store, "b", $"{i}"), Is.EqualTo(new Submission(i, false)));
+        }
+        Assert.That(await store.OpenAsync("a", default), Has.Property("First").EqualTo(1).And.Property("Next").EqualTo(101));
+    }
+
+    [Test]
+    public async Task From_many_at_once_the_order_is_one_and_each_ones_own_is_kept()
+    {
+        IMessageStore store = Open();
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(who => Task.Run(async () =>
+        {
+            for (int i = 0; i < 100; i++)
+                await SayAsync(store, "a", $"{who}:{i}", key: $"{who}-{i}");
+        })));
+        List<Message> all = await AllAsync(store, "a");
+        Assert.That(all.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(1, 2000)));
+        foreach (var own in all.Select(Text).GroupBy(text => text.Split(':')[0]))
+            Assert.That(own, Is.EqualTo(Enumerable.Range(0, 100).Select(i => $"{own.Key}:{i}")));
+    }
+
+    [Test]
+    public async Task What_is_read_is_what_was_said_byte_for_byte()
+    {
+        IMessageStore store = Open();
+        string[] texts = ["", " ", "\0", "a\0b", "é😀\u2028\r\n", "\uFEFFx", new string('x', 65_536), "'; DROP TABLE message; --"];
+        for (int i = 0; i < texts.Length; i++)
+            await store.SubmitAsync("a", new Draft(i % 2 == 0 ? "Zoé 😀" : null, i % 2 == 0 ? $"k{i}" : null, Encoding.UTF8.GetBytes(texts[i])), default);
+        List<Message> all = await AllAsync(store, "a");
+        Assert.That(all.Select(Text), Is.EqualTo(texts));
+        Assert.That(all.Select(message => message.Name), Is.EqualTo(texts.Select((_, i) => i % 2 == 0 ? "Zoé 😀" : null)));
+        Assert.That(all.Select(message => message.Key), Is.EqualTo(texts.Select((_, i) => i % 2 == 0 ? $"k{i}" : null)));
+        Assert.That(all.Select(message => message.At.Kind), Is.All.EqualTo(DateTimeKind.Utc));
+        Assert.That(all[0].At, Is.EqualTo(DateTime.UtcNow).Within(TimeSpan.FromSeconds(10)));
+    }
+
+    [Test]
+    public async Task A_tail_gives_each_message_once_from_where_it_was_asked_and_exactly_as_it_reads()
+    {
+        IMessageStore store = Open();
+        for (int i = 1; i <= 50; i++)
+            await SayAsync(store, "a", $"{i}", key: $"{i}");
+        using var stop = new CancellationTokenSource();
+        var heard = new List<Message>();
+        var told = new TaskCompletionSource();
+        var following = Task.Run(async () =>
+        {
+            await foreach (LogPage page in store.TailAsync("a", 31, stop.Token))
+            {
+                heard.AddRange(page.Messages);
+                if (heard.Count >= 1020)
+                    told.TrySetResult();
+            }
+        });
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(who => Task.Run(async () =>
+        {
+            for (int i = 0; i < 100; i++)
+                await SayAsync(store, "a", $"{who}:{i}", key: $"{who}-{i}");
+        })));
+        await told.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        await stop.CancelAsync();
+        Assert.That(async () => await following, Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(heard.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(31, 1020)));
+        List<Message> read = await AllAsync(store, "a");
+        Assert.That(heard.Select(Whole), Is.EqualTo(read[30..].Select(Whole)));
+    }
+
+    [Test]
+    public async Task A_key_is_in_the_log_once_and_its_seq_is_told_again()
+    {
+        IMessageStore store = Open();
+        await SayAsync(store, "a", "before");
+        Submission[] answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => SayAsync(store, "a", $"try {i}", key: "same").AsTask()));
+        Assert.That(answers.Select(answer => answer.Seq), Is.All.EqualTo(2));
+        Assert.That(answers.Count(answer => !answer.WasKnown), Is.EqualTo(1));
+        Assert.That(await SayAsync(store, "b", "another room", key: "same"), Is.EqualTo(new Submission(1, false)));
+        Assert.That(await SayAsync(store, "a", "after"), Is.EqualTo(new Submission(3, false)));
+        Assert.That((await AllAsync(store, "a")).Count, Is.EqualTo(3));
+    }
+
+    [Test]
+    public async Task Only_so_many_messages_are_kept_and_their_keys_are_known_for_longer()
+    {
+        IMessageStore store = Open(keepMessages: 10);
+        for (int i = 1; i <= 1000; i++)
+            await SayAsync(store, "a", $"{i}", key: i % 2 == 0 ? $"k{i}" : null);
+        Assert.That(await store.OpenAsync("a", default), Has.Property("First").EqualTo(991).And.Property("Next").EqualTo(1001));
+        LogPage page = await store.ReadAsync("a", 1, 1000, default);
+        Assert.That(page.First, Is.EqualTo(991));
+        Assert.That(page.Messages.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(991, 10)));
+        Assert.That(await SayAsync(store, "a", "again", key: "k2"), Is.EqualTo(new Submission(2, true)));
+        Assert.That((await store.ReadAsync("a", 995, 2, default)).Messages.Select(message => message.Seq), Is.EqualTo(new[] { 995, 996 }));
+        Assert.That((await store.ReadAsync("a", 1001, 10, default)).Messages, Is.Empty);
+    }
+
+    [Test]
+    public async Task Nothing_is_in_a_room_that_nobody_spoke_in()
+    {
+        IMessageStore store = Open();
+        Assert.That((await store.ReadAsync("nobody", 1, 10, default)).Messages, Is.Empty);
+        LogHead head = await store.OpenAsync("nobody", default);
+        await SayAsync(store, "nobody", "first");
+        Assert.That((await store.OpenAsync("nobody", default)).Epoch, Is.EqualTo(head.Epoch), "who came before the first message is in the same log");
+    }
+
+    static ValueTask<Submission> SayAsync(IMessageStore store, string room, string text, string? name = null, string? key = null) =>
+        store.SubmitAsync(room, new Draft(name, key, Encoding.UTF8.GetBytes(text)), default);
+
+    static async Task<List<Message>> AllAsync(IMessageStore store, string room)
+    {
+        var all = new List<Message>();
+        while (await store.ReadAsync(room, all.Count + 1, 300, default) is { Messages: [_, ..] page })
+            all.AddRange(page);
+        return all;
+    }
+
+    static string Text(Message message) => Encoding.UTF8.GetString(message.Text);
+
+    static string Whole(Message message) => $"{message.Seq} {message.At:O} {message.Name} {message.Key} {Text(message)}";
+}

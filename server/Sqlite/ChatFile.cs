@@ -1,0 +1,170 @@
+using Microsoft.Data.Sqlite;
+
+namespace ChatMinimal.Sqlite;
+
+/// <summary>
+/// The chat file is a SQLite database that one can read: a table of rooms, a table of messages. Here it is opened, made,
+/// brought to the schema of this program, and refused when it is not ours or not whole. One of these is one connection,
+/// with all that is ever asked of it.
+/// </summary>
+sealed class ChatFile : IDisposable
+{
+    const int ApplicationId = 0x43684D6E; // "ChMn": so that no other program's database is taken for ours
+    const int BusyTimeout = 1;            // seconds to wait for another process's lock before the message is refused
+
+    // Forward only: the version of a file is how many of these it has been through.
+    static readonly string[] s_migrations =
+    [
+        """
+        CREATE TABLE room (
+          name  TEXT NOT NULL PRIMARY KEY,
+          epoch TEXT NOT NULL,     -- which log this is; another one voids what clients remember
+          first INTEGER NOT NULL   -- the oldest seq that is kept
+        ) WITHOUT ROWID;
+        CREATE TABLE message (
+          room TEXT NOT NULL,
+          seq  INTEGER NOT NULL,   -- its number in the room, from 1, no gaps
+          at   TEXT NOT NULL,      -- ISO 8601, UTC
+          name TEXT,               -- the author's, if there was one
+          text TEXT,               -- NULL: no longer kept, only the key is
+          key  TEXT,               -- by which a message that is sent again is known
+          PRIMARY KEY (room, seq)
+        ) WITHOUT ROWID;
+        CREATE UNIQUE INDEX message_key ON message (room, key) WHERE key IS NOT NULL;
+        CREATE TABLE state (is_open INTEGER NOT NULL); -- 1 while a server writes, and after one that was killed
+        INSERT INTO state VALUES (0);
+        """,
+    ];
+
+    readonly string _path;
+    readonly SqliteConnection _connection;
+    readonly List<Statement> _statements = [];
+
+    ChatFile(string path, SqliteOpenMode mode)
+    {
+        _path = path;
+        _connection = new SqliteConnection(
+            new SqliteConnectionStringBuilder { DataSource = path, Mode = mode, Pooling = false, DefaultTimeout = BusyTimeout }.ToString());
+        _connection.Open();
+        Execute($"PRAGMA busy_timeout = {BusyTimeout * 1000}");
+    }
+
+    /// <summary>For the only writer: makes the file or brings it up to date if need be.</summary>
+    /// <exception cref="ChatFileException">It cannot be used, and why.</exception>
+    public static ChatFile OpenForWriting(string path, bool isDurable)
+    {
+        bool hadLog = File.Exists(LogPath(path));
+        ChatFile? file = null;
+        try
+        {
+            file = new ChatFile(path, SqliteOpenMode.ReadWriteCreate);
+            file.Check();
+            file.Execute("PRAGMA journal_mode = WAL");
+            file.Execute($"PRAGMA synchronous = {(isDurable ? "FULL" : "NORMAL")}");
+            file.Execute("PRAGMA cache_size = -65536");       // KiB: the keys are looked up all over
+            file.Execute("PRAGMA wal_autocheckpoint = 4000"); // pages, 16 MiB: one that is written often is copied back once
+            file.Migrate();
+            if (file.Ask("SELECT is_open FROM state") == 1 && !hadLog)
+                // Killed, and its log deleted: the newest messages are gone, and their numbers will be given again. These are other logs now.
+                file.Execute("UPDATE room SET epoch = lower(hex(randomblob(16)))");
+            file.Execute("UPDATE state SET is_open = 1");
+            file.Execute("PRAGMA wal_checkpoint(TRUNCATE)"); // so that this much is known even without the log
+            return file;
+        }
+        catch (SqliteException error)
+        {
+            file?.Dispose();
+            throw new ChatFileException($"{path} cannot be used: {error.Message}", error);
+        }
+        catch
+        {
+            file?.Dispose();
+            throw;
+        }
+    }
+
+    public static ChatFile OpenForReading(string path) => new(path, SqliteOpenMode.ReadOnly);
+
+    /// <summary>Whether what was committed is where SQLite will look for it. Set to false after a failure that another connection may not have.</summary>
+    public bool IsWhole
+    {
+        get => field && File.Exists(LogPath(_path));
+        set;
+    } = true;
+
+    public Statement Begin => field ??= Prepare("BEGIN IMMEDIATE");
+    public Statement Commit => field ??= Prepare("COMMIT");
+    public Statement Rollback => field ??= Prepare("ROLLBACK");
+    public Statement AddRoom => field ??= Prepare("INSERT INTO room VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING");
+    public Statement SetFirst => field ??= Prepare("UPDATE room SET first = ?2 WHERE name = ?1");
+    public Statement FindRoom => field ??= Prepare("SELECT epoch, first FROM room WHERE name = ?1");
+    public Statement LastSeq => field ??= Prepare("SELECT max(seq) FROM message WHERE room = ?1");
+    public Statement Insert => field ??= Prepare("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING");
+    public Statement FindKey => field ??= Prepare("SELECT seq FROM message WHERE room = ?1 AND key = ?2");
+    public Statement ReadPage => field ??= Prepare(
+        "SELECT seq, at, name, text, key FROM message WHERE room = ?1 AND seq >= ?2 AND text IS NOT NULL ORDER BY seq LIMIT ?3");
+    public Statement ForgetText => field ??= Prepare("UPDATE message SET name = NULL, text = NULL WHERE room = ?1 AND seq >= ?2 AND seq < ?3");
+    public Statement ForgetUnkeyed => field ??= Prepare("DELETE FROM message WHERE room = ?1 AND seq >= ?2 AND seq < ?3 AND key IS NULL");
+    public Statement ForgetOldest => field ??= Prepare(
+        "DELETE FROM message WHERE room = ?1 AND seq IN (SELECT seq FROM message WHERE room = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)");
+
+    /// <summary>Ends the writer's use: the next one need not wonder.</summary>
+    public void CloseCleanly()
+    {
+        try
+        {
+            Execute("UPDATE state SET is_open = 0");
+            Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+        catch (SqliteException) { } // then the next one does wonder
+        Dispose();
+    }
+
+    public void Dispose()
+    {
+        foreach (Statement statement in _statements)
+            statement.Dispose();
+        _connection.Dispose();
+    }
+
+    // A file that is no database, or a broken one, or not ours, is found out before anything is written to it.
+    void Check()
+    {
+        bool isNew = Ask("SELECT count(*) FROM sqlite_schema") == 0;
+        if (!isNew && Ask("PRAGMA application_id") != ApplicationId)
+            throw new ChatFileException($"{_path} is another program's database");
+        if (Ask("PRAGMA user_version") is var version && version > s_migrations.Length)
+            throw new ChatFileException($"{_path} was written by a newer ChatMinimal (schema {version}; this one knows {s_migrations.Length})");
+    }
+
+    void Migrate()
+    {
+        for (long version = Ask("PRAGMA user_version"); version < s_migrations.Length; version++)
+            Execute($"BEGIN IMMEDIATE; {s_migrations[version]} PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {version + 1}; COMMIT");
+    }
+
+    long Ask(string sql)
+    {
+        using var statement = new Statement(_connection, sql);
+        return statement.Scalar() ?? 0;
+    }
+
+    void Execute(string sql)
+    {
+        using SqliteCommand command = _connection.CreateCommand();
+        command.CommandText = sql;
+        command.ExecuteNonQuery();
+    }
+
+    Statement Prepare(string sql)
+    {
+        var statement = new Statement(_connection, sql);
+        _statements.Add(statement);
+        return statement;
+    }
+
+    static string LogPath(string path) => path + "-wal";
+}
+
+/// <summary>The chat file cannot be used. For the operator, in one line.</summary>
+sealed class ChatFileException(string message, Exception? inner = null) : InvalidOperationException(message, inner);
