@@ -21,20 +21,38 @@ sealed class Admission(
 
     int _clients;
 
+    /// <summary>How many are connected: sockets and event streams.</summary>
+    public int Clients => Volatile.Read(ref _clients);
+
     /// <summary>The whole life of a socket, from its request to its end.</summary>
     public async Task OpenAsync(HttpContext http)
     {
-        if ((CheckUpgrade(http) ?? CheckOrigin(http) ?? CheckInvite(http)) is { } refusal)
+        if (CheckUpgrade(http) is { } refusal)
+            await RefuseAsync(http, refusal);
+        else if (await CheckAsync(http) is { } visit)
+            await AdmitAsync(http, visit, room =>
+            {
+                Dialect dialect = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1) ? Dialect.Chat : Dialect.Plain;
+                return new Connection(http, room, dialect, visit.Name, store, options, clock, log).RunAsync(visit.Resume, lifetime.ApplicationStopping);
+            });
+    }
+
+    /// <summary>What the request asks for; null when it has been refused.</summary>
+    public async ValueTask<Visit?> CheckAsync(HttpContext http)
+    {
+        if ((CheckOrigin(http) ?? CheckInvite(http)) is { } refusal)
             await RefuseAsync(http, refusal);
         else if (!Visit.TryParse(http.Request.Query, out Visit visit, out string? why))
             await RefuseAsync(http, new(StatusCodes.Status400BadRequest, why));
         else if (lifetime.ApplicationStopping.IsCancellationRequested)
             await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, "the server is shutting down"));
         else
-            await AdmitAsync(http, visit);
+            return visit;
+        return null;
     }
 
-    async Task AdmitAsync(HttpContext http, Visit visit)
+    /// <summary>Counts a client in, lets it into its room for as long as it stays there, and counts it out.</summary>
+    public async Task AdmitAsync(HttpContext http, Visit visit, Func<Room, Task> stay)
     {
         int clients = Interlocked.Increment(ref _clients);
         Room? room = null;
@@ -52,14 +70,13 @@ sealed class Admission(
                 return;
             }
             log.Connected(clients);
-            Dialect dialect = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1) ? Dialect.Chat : Dialect.Plain;
-            await new Connection(http, room, dialect, visit.Name, store, options, clock, log).RunAsync(visit.Resume, lifetime.ApplicationStopping);
+            await stay(room);
         }
-        catch (StoreUnavailableException error)
+        catch (StoreUnavailableException error) when (!http.Response.HasStarted)
         {
             await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, error.Message));
         }
-        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested) { } // gone before it was in
+        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested) { } // gone
         finally
         {
             clients = Interlocked.Decrement(ref _clients);
@@ -87,17 +104,26 @@ sealed class Admission(
     Problem? CheckOrigin(HttpContext http)
     {
         string? origin = http.Request.Headers.Origin;
-        if (origin is null || options.AllowedOrigins.Contains(origin, StringComparer.OrdinalIgnoreCase))
+        http.Response.Headers.Vary = "Origin";
+        if (origin is null)
             return null;
-        // A page opened from disk, as in the course: on the machine of whoever develops with it, and nowhere else.
-        if (origin == "null" && environment.IsDevelopment() && http.Connection.RemoteIpAddress is { } peer && IPAddress.IsLoopback(peer))
-            return null;
-        if (Uri.TryCreate(origin, UriKind.Absolute, out Uri? page) && http.Request.Host == HostString.FromUriComponent(page))
-            return null;
-        return new(StatusCodes.Status403Forbidden, $"pages of {Log.OneLine(origin)} may not connect: Chat:AllowedOrigins lists those that may");
+        if (!MayConnect(http, origin))
+            return new(StatusCodes.Status403Forbidden, $"pages of {Log.OneLine(origin)} may not connect: Chat:AllowedOrigins lists those that may");
+        http.Response.Headers.AccessControlAllowOrigin = origin; // and may read the answer
+        return null;
     }
 
-    Problem? CheckInvite(HttpContext http)
+    bool MayConnect(HttpContext http, string origin)
+    {
+        if (options.AllowedOrigins.Contains(origin, StringComparer.OrdinalIgnoreCase))
+            return true;
+        // A page opened from disk, as in the course: on the machine of whoever develops with it, and nowhere else.
+        if (origin == "null")
+            return environment.IsDevelopment() && http.Connection.RemoteIpAddress is { } peer && IPAddress.IsLoopback(peer);
+        return Uri.TryCreate(origin, UriKind.Absolute, out Uri? page) && http.Request.Host == HostString.FromUriComponent(page);
+    }
+
+    public Problem? CheckInvite(HttpContext http)
     {
         if (options.InviteKey == "")
             return null;
@@ -110,7 +136,7 @@ sealed class Admission(
         return isKey ? null : new(StatusCodes.Status401Unauthorized, "this chat is by invitation: ?invite=, or Authorization: Bearer");
     }
 
-    Task RefuseAsync(HttpContext http, Problem problem)
+    public Task RefuseAsync(HttpContext http, Problem problem)
     {
         log.Refused(problem.Status, problem.Detail);
         IHeaderDictionary headers = http.Response.Headers;
@@ -130,7 +156,7 @@ sealed class Admission(
         return TypedResults.Problem(problem.Detail, statusCode: problem.Status).ExecuteAsync(http);
     }
 
-    sealed record Problem(int Status, string Detail);
+    public sealed record Problem(int Status, string Detail);
 }
 
 /// <summary>What a client asks for in the address it opens.</summary>

@@ -13,7 +13,7 @@ sealed class Connection(
 {
     const WebSocketCloseStatus TryAgainLater = (WebSocketCloseStatus)1013; // registered with IANA later than the enumeration
 
-    const int JsonAllowance = 8;       // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
+    public const int JsonAllowance = 8; // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
     const int MostFragments = 16_384;  // a message: more is not speech, only work
     const int FirstBuffer = 4096;      // bytes: nearly every message
     const int CatchUpMessages = 256;   // read from the store at a time
@@ -269,7 +269,7 @@ sealed class Connection(
                 }
                 if (first > Cursor.Seq)
                 {
-                    frames.Write(Words.Gap(Cursor.Seq, first - 1));
+                    Frame.Write(frames, Words.Gap(Cursor.Seq, first - 1));
                     Cursor = new FrameLog.Cursor(first);
                 }
                 foreach (Message message in page.Messages)

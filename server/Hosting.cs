@@ -67,5 +67,7 @@ static class Hosting
             app.Logger.Started("ws" + page["http".Length..]); // and wss for https
             app.Logger.Page(page);
         }
+        string database = app.Services.GetRequiredService<ChatOptions>().Database;
+        app.Logger.Kept(database == "" ? "la mémoire seulement" : Path.GetFullPath(database));
     }
 }

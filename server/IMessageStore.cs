@@ -20,6 +20,9 @@ interface IMessageStore
 
     /// <summary>Reads at most <paramref name="count"/> messages from this seq on, or from the first that is kept.</summary>
     ValueTask<LogPage> ReadAsync(string room, long from, int count, CancellationToken cancel);
+
+    /// <summary>Whether it can keep messages now.</summary>
+    ValueTask CheckAsync(CancellationToken cancel);
 }
 
 /// <summary>A log's identity, the oldest seq kept, and the seq that the next message gets. An empty log has both equal.</summary>

@@ -20,6 +20,9 @@ static partial class Log
     [LoggerMessage(5, LogLevel.Information, "Page : {Address}")]
     public static partial void Page(this ILogger log, string address);
 
+    [LoggerMessage(9, LogLevel.Information, "Messages conservés dans {Place}")]
+    public static partial void Kept(this ILogger log, string place);
+
     [LoggerMessage(6, LogLevel.Information, "Refusé ({Status}) : {Reason}")]
     public static partial void Refused(this ILogger log, int status, string reason);
 

@@ -81,6 +81,8 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
             return new(_logs.TryGetValue(room, out Log? log) ? log.Read(from, count) : new LogPage(1, []));
     }
 
+    public ValueTask CheckAsync(CancellationToken cancel) => default;
+
     // Whole milliseconds, as any store keeps it: a message reads the same from wherever it comes.
     DateTime Now
     {

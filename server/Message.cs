@@ -30,6 +30,9 @@ abstract record Utterance
     public sealed record Typing : Utterance;
     public sealed record Refused(Refusal Refusal) : Utterance;
 
+    public const string KeyRule = "key must be 1 to 64 printable ASCII characters, without spaces";
+    public const string TextRule = "text must be a string of Unicode characters";
+
     const int LongestKey = 64; // characters; a UUID has 36
 
     /// <summary>Reads one text message of a client. Never throws for what a client sent.</summary>
@@ -37,57 +40,31 @@ abstract record Utterance
     /// <param name="maxMessageBytes">The most a text may have, in bytes of UTF-8.</param>
     public static Utterance Parse(ReadOnlySpan<byte> json, int maxMessageBytes)
     {
-        string? type = null, key = null, name = null;
-        byte[]? text = null;
-        bool badKey = false, badText = false, badName = false;
-        try
-        {
-            var reader = new Utf8JsonReader(json);
-            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
-                return Malformed("not a JSON object");
-            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
-            {
-                if (reader.ValueTextEquals("type"u8))
-                    TryReadString(ref reader, out type);
-                else if (reader.ValueTextEquals("key"u8))
-                    badKey = !TryReadString(ref reader, out key);
-                else if (reader.ValueTextEquals("text"u8))
-                    badText = !TryReadText(ref reader, out text);
-                else if (reader.ValueTextEquals("name"u8))
-                    badName = !TryReadString(ref reader, out name);
-                else
-                    reader.Skip();
-            }
-            reader.Read(); // throws when something follows the object
-        }
-        catch (JsonException)
-        {
-            return Malformed("not JSON");
-        }
-
-        switch (type)
+        if (!Fields.TryRead(json, out Fields said, out string? why))
+            return Malformed(why);
+        switch (said.Type)
         {
             case "say":
-                if (badKey || !IsKey(key))
-                    return Malformed("key must be 1 to 64 printable ASCII characters, without spaces");
-                if (badText || text is null)
-                    return Malformed("text must be a string of Unicode characters");
-                if (IsBlank(text))
-                    return new Refused(Refusal.Empty(key));
-                if (text.Length > maxMessageBytes)
-                    return new Refused(Refusal.TooLong(key, maxMessageBytes));
-                return new Say(key, text);
+                if (!IsKey(said.Key))
+                    return Malformed(KeyRule);
+                if (said.Text is null)
+                    return Malformed(TextRule);
+                if (IsBlank(said.Text))
+                    return new Refused(Refusal.Empty(said.Key));
+                if (said.Text.Length > maxMessageBytes)
+                    return new Refused(Refusal.TooLong(said.Key, maxMessageBytes));
+                return new Say(said.Key, said.Text);
             case "name":
-                if (badName || name is null)
+                if (said.Name is null)
                     return Malformed("name must be a string of Unicode characters");
-                return Names.IsValid(name) ? new Name(name) : new Refused(Refusal.BadName() with { Key = key });
+                return Names.IsValid(said.Name) ? new Name(said.Name) : new Refused(Refusal.BadName() with { Key = said.Key });
             case "typing":
                 return new Typing();
             default:
                 return Malformed("type must be say, name or typing");
         }
 
-        Refused Malformed(string detail) => new(Refusal.Malformed(detail, key));
+        Refused Malformed(string detail) => new(Refusal.Malformed(detail, said.Key));
     }
 
     public static bool IsKey([NotNullWhen(true)] string? key) =>
@@ -104,36 +81,67 @@ abstract record Utterance
         }
         return true;
     }
+}
 
-    // False when the value is no string, or has half a surrogate pair, which is no Unicode text.
-    static bool TryReadString(ref Utf8JsonReader reader, out string? value)
+/// <summary>The properties of a JSON object that mean something to us. Null: not there, or not a string of Unicode characters.</summary>
+readonly record struct Fields(string? Type, string? Key, string? Name, byte[]? Text)
+{
+    /// <summary>Never throws for what a client sent. Even of what is not JSON to its end, the key is read if it came before.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> json, out Fields fields, [NotNullWhen(false)] out string? why)
     {
-        value = null;
-        if (!TryReadText(ref reader, out byte[]? utf8))
+        fields = default;
+        why = null;
+        try
+        {
+            var reader = new Utf8JsonReader(json);
+            if (!reader.Read() || reader.TokenType != JsonTokenType.StartObject)
+            {
+                why = "not a JSON object";
+                return false;
+            }
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                if (reader.ValueTextEquals("type"u8))
+                    fields = fields with { Type = ReadString(ref reader) };
+                else if (reader.ValueTextEquals("key"u8))
+                    fields = fields with { Key = ReadString(ref reader) };
+                else if (reader.ValueTextEquals("name"u8))
+                    fields = fields with { Name = ReadString(ref reader) };
+                else if (reader.ValueTextEquals("text"u8))
+                    fields = fields with { Text = ReadText(ref reader) };
+                else
+                    reader.Skip();
+            }
+            reader.Read(); // throws when something follows the object
+            return true;
+        }
+        catch (JsonException)
+        {
+            why = "not JSON";
             return false;
-        value = Encoding.UTF8.GetString(utf8);
-        return true;
+        }
     }
 
-    static bool TryReadText(ref Utf8JsonReader reader, [NotNullWhen(true)] out byte[]? utf8)
+    static string? ReadString(ref Utf8JsonReader reader) => ReadText(ref reader) is { } utf8 ? Encoding.UTF8.GetString(utf8) : null;
+
+    // Null when the value is no string, or has half a surrogate pair, which is no Unicode text.
+    static byte[]? ReadText(ref Utf8JsonReader reader)
     {
-        utf8 = null;
         reader.Read();
         if (reader.TokenType != JsonTokenType.String)
         {
             reader.Skip();
-            return false;
+            return null;
         }
         byte[] unescaped = ArrayPool<byte>.Shared.Rent(reader.ValueSpan.Length);
         try
         {
             int length = reader.CopyString(unescaped);
-            utf8 = unescaped.AsSpan(0, length).ToArray();
-            return true;
+            return unescaped.AsSpan(0, length).ToArray();
         }
         catch (InvalidOperationException) // half a surrogate pair
         {
-            return false;
+            return null;
         }
         finally
         {
@@ -194,12 +202,34 @@ static class Words
     public static ReadOnlySpan<byte> Chat(Message message)
     {
         Utf8JsonWriter json = Begin("message"u8);
-        json.WriteNumber("seq"u8, message.Seq);
-        json.WriteString("at"u8, message.At);
-        WriteOptional(json, "name"u8, message.Name);
-        json.WriteString("text"u8, message.Text);
-        WriteOptional(json, "key"u8, message.Key);
+        WriteProperties(json, message);
         return End(json);
+    }
+
+    /// <summary>A message as <c>POST /messages</c> answers it.</summary>
+    public static byte[] Json(Message message)
+    {
+        Utf8JsonWriter json = Begin();
+        WriteProperties(json, message);
+        return End(json).ToArray();
+    }
+
+    /// <summary>A part of a log as <c>GET /messages</c> answers it.</summary>
+    public static byte[] Json(LogHead head, IEnumerable<Message> messages)
+    {
+        Utf8JsonWriter json = Begin();
+        json.WriteString("epoch"u8, head.Epoch);
+        json.WriteNumber("first"u8, head.First);
+        json.WriteNumber("next"u8, head.Next);
+        json.WriteStartArray("messages"u8);
+        foreach (Message message in messages)
+        {
+            json.WriteStartObject();
+            WriteProperties(json, message);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        return End(json).ToArray();
     }
 
     public static byte[] Hello(string room, string epoch, long first, long next, int online, int maxMessageBytes)
@@ -217,12 +247,13 @@ static class Words
         return Framed(End(json));
     }
 
-    public static byte[] Gap(long from, long to)
+    /// <summary>A gap. Valid until this thread's next words.</summary>
+    public static ReadOnlySpan<byte> Gap(long from, long to)
     {
         Utf8JsonWriter json = Begin("gap"u8);
         json.WriteNumber("from"u8, from);
         json.WriteNumber("to"u8, to);
-        return Framed(End(json));
+        return End(json);
     }
 
     public static byte[] Logged(string key, long seq)
@@ -279,13 +310,19 @@ static class Words
 
     static Utf8JsonWriter Begin(ReadOnlySpan<byte> type)
     {
+        Utf8JsonWriter json = Begin();
+        json.WriteString("type"u8, type);
+        return json;
+    }
+
+    static Utf8JsonWriter Begin()
+    {
         ArrayBufferWriter<byte> scratch = Scratch();
         if (s_json is null)
             s_json = new Utf8JsonWriter(scratch, s_options);
         else
             s_json.Reset(scratch);
         s_json.WriteStartObject();
-        s_json.WriteString("type"u8, type);
         return s_json;
     }
 
@@ -294,6 +331,15 @@ static class Words
         json.WriteEndObject();
         json.Flush();
         return s_scratch!.WrittenSpan;
+    }
+
+    static void WriteProperties(Utf8JsonWriter json, Message message)
+    {
+        json.WriteNumber("seq"u8, message.Seq);
+        json.WriteString("at"u8, message.At);
+        WriteOptional(json, "name"u8, message.Name);
+        json.WriteString("text"u8, message.Text);
+        WriteOptional(json, "key"u8, message.Key);
     }
 
     static void WriteOptional(Utf8JsonWriter json, ReadOnlySpan<byte> property, string? value)

@@ -27,6 +27,8 @@ builder.Services.AddSingleton<IMessageStore>(services => services.GetRequiredSer
     : ActivatorUtilities.CreateInstance<SqliteStore>(services));
 builder.Services.AddSingleton<Rooms>();
 builder.Services.AddSingleton<Admission>();
+builder.Services.AddSingleton<HttpMessages>();
+builder.Services.AddSingleton<Health>();
 builder.Services.AddProblemDetails();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1.8)); // gone within two
 
@@ -43,5 +45,13 @@ app.UseWebSockets();
 
 app.MapStaticAssets();          // web/: with types, ETags, compression
 app.Map("/ws", (HttpContext http, Admission admission) => admission.OpenAsync(http));
+
+app.MapPost("/messages", (HttpContext http, HttpMessages messages) => messages.PostAsync(http));
+app.MapGet("/messages", (HttpContext http, HttpMessages messages) => messages.GetAsync(http));
+app.MapGet("/events", (HttpContext http, HttpMessages messages) => messages.EventsAsync(http));
+
+app.MapGet("/healthz", Health.LiveAsync);
+app.MapGet("/readyz", (HttpContext http, Health health) => health.ReadyAsync(http));
+app.MapGet("/metrics", (HttpContext http, Health health) => health.MetricsAsync(http));
 
 return await app.ServeAsync();

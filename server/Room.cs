@@ -28,6 +28,7 @@ sealed class Room(string name, ChatOptions options, TimeProvider clock, Broadcas
     Connection[]? _everyone; // the list above, to hand out; null when it changed
     readonly List<(Connection Author, byte[] Frame)> _typing = [];
     FrameLog? _plain, _chat;
+    TaskCompletionSource? _grown; // event streams wait for it: they read from the store, in their own time
     string _epoch = "";
     long _first, _next;
     bool _presenceIsOld;
@@ -38,6 +39,16 @@ sealed class Room(string name, ChatOptions options, TimeProvider clock, Broadcas
 
     /// <summary>The newest presence as a frame: everyone whose last one was another is sent this one.</summary>
     public byte[]? Presence { get; private set; }
+
+    /// <summary>Which log this is, the oldest seq kept, and the seq the next append gets.</summary>
+    public LogHead Head
+    {
+        get
+        {
+            lock (_lock)
+                return new LogHead(_epoch, _first, _next);
+        }
+    }
 
     /// <summary>The seq the next append gets.</summary>
     public long Next
@@ -126,8 +137,17 @@ sealed class Room(string name, ChatOptions options, TimeProvider clock, Broadcas
             }
             _plain?.Publish();
             _chat?.Publish();
+            _grown?.SetResult();
+            _grown = null;
         }
         WakePump();
+    }
+
+    /// <summary>Completes when the room has this seq.</summary>
+    public Task GrownToAsync(long seq, CancellationToken cancel)
+    {
+        lock (_lock)
+            return seq < _next ? Task.CompletedTask : (_grown ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task.WaitAsync(cancel);
     }
 
     /// <summary>A cursor in the window for a connection that reads from the store, once it has come near enough.</summary>

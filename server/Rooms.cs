@@ -15,6 +15,7 @@ sealed class Rooms : IDisposable
     readonly Broadcaster _broadcaster;
     readonly Lock _lock = new();
     readonly Dictionary<string, Entry> _open = [];
+    long _appended;
 
     public Rooms(IMessageStore store, ChatOptions options, TimeProvider clock, ILogger<Rooms> log)
     {
@@ -30,6 +31,9 @@ sealed class Rooms : IDisposable
                 return [.. _open.Values.Select(entry => entry.Room)];
         }
     }
+
+    /// <summary>How many messages were appended to rooms here, since the start.</summary>
+    public long Appended => Volatile.Read(ref _appended);
 
     /// <summary>The room of this name, opened if it was not; null when there are too many. To be given back with <see cref="Leave"/>.</summary>
     /// <exception cref="StoreUnavailableException">The store cannot say what the room holds.</exception>
@@ -102,6 +106,7 @@ sealed class Rooms : IDisposable
                 await foreach (LogPage page in _store.TailAsync(entry.Room.Name, next, closed))
                 {
                     entry.Room.Append(page);
+                    Interlocked.Add(ref _appended, page.Messages.Count);
                     next = entry.Room.Next;
                 }
             }

@@ -108,6 +108,13 @@ sealed class ChatFile : IDisposable
     public Statement ForgetOldest => field ??= Prepare(
         "DELETE FROM message WHERE room = ?1 AND seq IN (SELECT seq FROM message WHERE room = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)");
 
+    /// <summary>Writes as much as a long message needs and takes it back: fails when that would.</summary>
+    public void Probe()
+    {
+        Execute("CREATE TABLE probe AS SELECT zeroblob(262144)");
+        Execute("DROP TABLE probe");
+    }
+
     /// <summary>Ends the writer's use: the next one need not wonder.</summary>
     public void CloseCleanly()
     {

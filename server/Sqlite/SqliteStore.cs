@@ -29,6 +29,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
     readonly Dictionary<string, Log> _logs = [];
     List<Pending> _queue = [];
     bool _isStopped;
+    volatile string? _trouble; // why the last transaction failed; null: it did not
 
     readonly AutoResetEvent _work = new(false);
     readonly Thread _writer;
@@ -49,7 +50,15 @@ sealed class SqliteStore : IMessageStore, IDisposable
         _writer.Start();
     }
 
-    public string? Trouble { get; private set; }
+    /// <summary>Throws while the last transaction has failed, and asks for another one, so that it notices when the cause is gone.</summary>
+    public ValueTask CheckAsync(CancellationToken cancel)
+    {
+        if (_trouble is null)
+            return default;
+        var probe = new Pending(room: null, default);
+        Enqueue(probe);
+        return new(probe.Task);
+    }
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => RunAsync(() =>
     {
@@ -61,6 +70,12 @@ sealed class SqliteStore : IMessageStore, IDisposable
     public ValueTask<Submission> SubmitAsync(string room, Draft draft, CancellationToken cancel)
     {
         var pending = new Pending(room, draft);
+        Enqueue(pending);
+        return new(pending.Task);
+    }
+
+    void Enqueue(Pending pending)
+    {
         lock (_lock)
         {
             if (_isStopped)
@@ -69,7 +84,6 @@ sealed class SqliteStore : IMessageStore, IDisposable
             if (_queue.Count == 1)
                 _work.Set();
         }
-        return new(pending.Task);
     }
 
     public async IAsyncEnumerable<LogPage> TailAsync(string room, long from, [EnumeratorCancellation] CancellationToken cancel)
@@ -127,9 +141,11 @@ sealed class SqliteStore : IMessageStore, IDisposable
         lock (_lock)
             _isStopped = true;
         _work.Set();
-        if (_writer.Join(s_stopTimeout))
+        bool isDone = _writer.Join(s_stopTimeout);
+        lock (_readLock)
+            _reading?.Dispose(); // before the writer's, which takes the log with it when it is the last
+        if (isDone)
             _file.CloseCleanly();
-        _reading?.Dispose();
     }
 
     // ---- Writing: on the writer's thread
@@ -164,11 +180,16 @@ sealed class SqliteStore : IMessageStore, IDisposable
                 Reopen();
             _file.Begin.Run();
             foreach (Pending pending in batch)
-                Add(pending, touched);
+            {
+                if (pending.Room is { } room)
+                    Add(pending, LogOf(room), touched);
+                else
+                    _file.Probe();
+            }
             foreach (Log log in touched)
                 Trim(log);
             _file.Commit.Run();
-            Trouble = null;
+            _trouble = null;
         }
         catch (Exception error) when (error is SqliteException or ChatFileException or StoreUnavailableException)
         {
@@ -188,9 +209,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
             pending.SetResult(pending.Submission);
     }
 
-    void Add(Pending pending, List<Log> touched)
+    void Add(Pending pending, Log log, List<Log> touched)
     {
-        Log log = LogOf(pending.Room);
         if (log.Written.Count == 0 && !touched.Contains(log))
         {
             (log.NextWritten, log.FirstWritten) = (log.Next, log.First);
@@ -233,7 +253,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     void GiveUp(ReadOnlySpan<Pending> batch, List<Log> touched, Exception error)
     {
-        Trouble = error.Message;
+        _trouble = error.Message;
         try
         {
             _file.Rollback.Run();
@@ -343,9 +363,9 @@ sealed class SqliteStore : IMessageStore, IDisposable
         }
     }
 
-    sealed class Pending(string room, Draft draft) : TaskCompletionSource<Submission>(TaskCreationOptions.RunContinuationsAsynchronously)
+    sealed class Pending(string? room, Draft draft) : TaskCompletionSource<Submission>(TaskCreationOptions.RunContinuationsAsynchronously)
     {
-        public readonly string Room = room;
+        public readonly string? Room = room; // null: only asks whether a transaction goes through
         public readonly Draft Draft = draft;
         public Submission Submission;
     }
