@@ -12,7 +12,9 @@ sealed class BuiltProcess : IDisposable
 
     BuiltProcess(string program, string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [PathOf(program), .. arguments])
+        // E2E_SERVER: a published server to run instead of the one that was built.
+        string? published = program == "Server" ? Environment.GetEnvironmentVariable("E2E_SERVER") : null;
+        var start = new ProcessStartInfo(published ?? "dotnet", published is null ? [PathOf(program), .. arguments] : arguments)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -55,6 +57,22 @@ sealed class BuiltProcess : IDisposable
         await _process.WaitForExitAsync(limit.Token);
         return (_process.ExitCode, (await output).ReplaceLineEndings("\n"), (await error).ReplaceLineEndings("\n"));
     }
+
+    /// <summary>Throws away what it will still say, for a pipe that is full would stop it.</summary>
+    public void Ignore()
+    {
+        _ = Task.WhenAll(Output.BaseStream.CopyToAsync(Stream.Null), Error.BaseStream.CopyToAsync(Stream.Null));
+    }
+
+    /// <summary>Waits for the end of one that is ignored.</summary>
+    public async Task ExitAsync()
+    {
+        using var limit = new CancellationTokenSource(s_patience);
+        await _process.WaitForExitAsync(limit.Token);
+    }
+
+    /// <summary>As <c>kill -9</c> does it.</summary>
+    public void Kill() => _process.Kill();
 
     public void Dispose()
     {
