@@ -84,7 +84,7 @@ public sealed class CrashTests
         Transcript[] transcripts = [.. clients.Select(client => client.Transcript)];
         string summary = $"seed {s_seed}: {string.Join(' ', done.CountBy(what => what).Select(pair => $"{pair.Key} {pair.Value}"))}; {kept.Count} messages kept, "
             + $"{transcripts.Sum(transcript => transcript.Heard.Count)} heard by {clients.Length} clients";
-        await TestContext.Progress.WriteLineAsync(summary);
+        await TestContext.Out.WriteLineAsync(summary);
         Assert.That(Checker.Check(kept, transcripts), Is.Empty, summary);
         Assert.That(kept, Has.Count.GreaterThan(100), "something was said");
 
