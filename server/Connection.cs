@@ -16,6 +16,8 @@ sealed class Connection(
     public const int JsonAllowance = 8; // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
     const int MostFragments = 16_384;  // a message: more is not speech, only work
     const int FirstBuffer = 4096;      // bytes: nearly every message
+    const int LongestUnit = 256;       // messages submitted at once
+    const int LargestUnit = 256 << 10; // bytes of text, likewise
     const int CatchUpMessages = 256;   // read from the store at a time
     const int CatchUpBytes = 64 << 10; // written at a time
 
@@ -38,7 +40,13 @@ sealed class Connection(
     TokenBucket _bucket = new(options.MessagesPerSecond, options.Burst, clock);
     byte[] _inbox = [];
     int _inboxLength;
+    readonly List<Draft> _unit = []; // heard and not yet submitted; under the lock, as are the next four
+    int _unitBytes;
+    bool _isSubmitting;
+    Task _submitting = Task.CompletedTask;
+    TaskCompletionSource? _taken; // the receive loop waits for the unit to be taken
     long _submitted;          // the last seq that a message of its own got
+    bool _isGivenUp;          // nothing more is submitted
     long? _typedAt;
     volatile bool _receiving; // false: busy with a message, so that the peer cannot be heard
 
@@ -73,8 +81,17 @@ sealed class Connection(
             if (stopping.IsCancellationRequested)
                 _ = SayGoodbye(); // the farewell to everyone may have come too early for this one
 
-            while (await TryReceiveAsync())
+            while (true)
+            {
+                ValueTask<bool> receiving = TryReceiveAsync();
+                if (!receiving.IsCompleted)
+                    Submit(); // nothing more is at hand: what was heard goes off together
+                if (!await receiving)
+                    break;
                 await HearAsync(_inbox.AsMemory(0, _inboxLength));
+            }
+            Submit();
+            await _submitting; // what it said last, too
             await Close(_socket.CloseStatus ?? WebSocketCloseStatus.NormalClosure, _socket.CloseStatusDescription, options.SendTimeout);
         }
         catch (Exception error) when (IsTorn(error)) { } // the peer is gone, or was told 1002 or 1007 by the library
@@ -129,35 +146,14 @@ sealed class Connection(
             return;
         log.Heard(message.Span);
         if (dialect == Dialect.Plain)
-            await SayPlainlyAsync(message.ToArray());
+            await SayAsync(new Draft(Name, Key: null, message.ToArray()));
         else
             await DoAsync(Utterance.Parse(message.Span, options.MaxMessageBytes));
         // A flooder is not read, so that TCP pushes back on it, and nobody else notices.
         if (_bucket.Take() is { Ticks: > 0 } pause)
-            await Task.Delay(pause, clock);
-    }
-
-    // There is no way to refuse in the plain dialect: the message waits, and those behind it, so that there is no hole between two.
-    async ValueTask SayPlainlyAsync(byte[] text)
-    {
-        var draft = new Draft(Name, Key: null, text);
-        long since = clock.GetTimestamp();
-        while (true)
         {
-            try
-            {
-                _submitted = (await store.SubmitAsync(room.Name, draft, default)).Seq;
-                return;
-            }
-            catch (StoreUnavailableException) when (clock.GetElapsedTime(since) < s_storeTimeout)
-            {
-                await Task.Delay(s_storeRetry, clock);
-            }
-            catch (StoreUnavailableException)
-            {
-                _ = Close(TryAgainLater, "the server cannot keep messages now", options.SendTimeout);
-                return;
-            }
+            Submit();
+            await Task.Delay(pause, clock);
         }
     }
 
@@ -166,18 +162,7 @@ sealed class Connection(
         switch (utterance)
         {
             case Utterance.Say say:
-                try
-                {
-                    Submission submission = await store.SubmitAsync(room.Name, new Draft(Name, say.Key, say.Text), default);
-                    if (submission.WasKnown)
-                        await ReplyAsync(Words.Logged(say.Key, submission.Seq));
-                    else
-                        _submitted = submission.Seq; // its broadcast is the acknowledgement
-                }
-                catch (StoreUnavailableException)
-                {
-                    await ReplyAsync(Words.Refused(Refusal.StoreUnavailable(say.Key)));
-                }
+                await SayAsync(new Draft(Name, say.Key, say.Text));
                 break;
             case Utterance.Name { Value: var newName }:
                 room.Rename(this, newName == "" ? null : newName);
@@ -191,6 +176,99 @@ sealed class Connection(
             case Utterance.Refused { Refusal: var refusal }:
                 await ReplyAsync(Words.Refused(refusal));
                 break;
+        }
+    }
+
+    // ---- Submitting: one unit is on its way, another gathers; with both full, the peer is not read
+
+    ValueTask SayAsync(Draft draft)
+    {
+        lock (_lock)
+        {
+            _unit.Add(draft);
+            _unitBytes += draft.Text.Length;
+            if (_unit.Count < LongestUnit && _unitBytes < LargestUnit)
+                return default;
+            Submit();
+            if (_unit.Count == 0)
+                return default;
+            _taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            return new(_taken.Task);
+        }
+    }
+
+    // What was heard so far goes off together: now, or when what went before it is kept, so that nothing overtakes.
+    void Submit()
+    {
+        lock (_lock)
+        {
+            if (_isSubmitting || _unit.Count == 0)
+                return;
+            _isSubmitting = true;
+            _submitting = SubmitAsync();
+        }
+    }
+
+    async Task SubmitAsync()
+    {
+        while (TakeUnit() is { Length: > 0 } drafts)
+            await (dialect == Dialect.Plain ? KeepPlainlyAsync(drafts) : KeepAsync(drafts));
+    }
+
+    Draft[] TakeUnit()
+    {
+        lock (_lock)
+        {
+            Draft[] drafts = _isGivenUp ? [] : [.. _unit];
+            _unit.Clear();
+            _unitBytes = 0;
+            _isSubmitting = drafts.Length > 0;
+            _taken?.SetResult();
+            _taken = null;
+            return drafts;
+        }
+    }
+
+    async ValueTask KeepAsync(Draft[] drafts)
+    {
+        try
+        {
+            Submission[] kept = await store.SubmitAsync(room.Name, drafts, default);
+            for (int i = 0; i < kept.Length; i++)
+                if (kept[i].WasKnown)
+                    await ReplyAsync(Words.Logged(drafts[i].Key!, kept[i].Seq));
+                else
+                    _submitted = kept[i].Seq; // its broadcast is the acknowledgement
+        }
+        catch (StoreUnavailableException)
+        {
+            foreach (Draft draft in drafts)
+                await ReplyAsync(Words.Refused(Refusal.StoreUnavailable(draft.Key!)));
+        }
+        catch (Exception error) when (IsTorn(error)) { } // nobody is there to be told
+    }
+
+    // There is no way to refuse in the plain dialect: the messages wait, and those behind them, so that there is no hole between two.
+    async ValueTask KeepPlainlyAsync(Draft[] drafts)
+    {
+        long since = clock.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                _submitted = (await store.SubmitAsync(room.Name, drafts, default))[^1].Seq;
+                return;
+            }
+            catch (StoreUnavailableException) when (clock.GetElapsedTime(since) < s_storeTimeout)
+            {
+                await Task.Delay(s_storeRetry, clock);
+            }
+            catch (StoreUnavailableException)
+            {
+                _isGivenUp = true;
+                _ = Close(TryAgainLater, "the server cannot keep messages now", options.SendTimeout);
+                return;
+            }
         }
     }
 
@@ -348,14 +426,16 @@ sealed class Connection(
     /// <summary>Completes when all that was appended so far has been sent, or when that takes too long.</summary>
     public async Task DrainAsync()
     {
+        Submit(); // what was heard before is said before
         if (_logEnds)
             return;
         var drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _drainTo = Math.Max(room.Next, _submitted + 1);
-        _drained = drained;
-        WakePump();
         try
         {
+            await _submitting.WaitAsync(s_drainTimeout, clock);
+            _drainTo = Math.Max(room.Next, _submitted + 1);
+            _drained = drained;
+            WakePump();
             await drained.Task.WaitAsync(s_drainTimeout, clock);
         }
         catch (TimeoutException) { } // a slow reader, who reads the rest after coming back

@@ -36,7 +36,7 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
                 return;
             }
             var draft = new Draft(said.Name is "" ? null : said.Name, said.Key, said.Text!);
-            Submission submission = await store.SubmitAsync(visit.Room, draft, cancel);
+            Submission submission = (await store.SubmitAsync(visit.Room, [draft], cancel))[0];
             LogPage page = await store.ReadAsync(visit.Room, submission.Seq, 1, cancel);
             http.Response.StatusCode = submission.WasKnown ? StatusCodes.Status200OK : StatusCodes.Status201Created;
             // A known message may be no longer kept; its number is all there is to say then.

@@ -10,10 +10,11 @@ interface IMessageStore
     ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel);
 
     /// <summary>
-    /// Submits a draft. Completes when the message is kept; it is then on its way to every tail. A key that the log
-    /// holds already adds nothing: the answer is the seq it has. Failed, the message may or may not be kept.
+    /// Submits drafts, one after another in the room's order, and keeps all of them or none. Completes when they are kept; they
+    /// are then on their way to every tail. A key that the log holds already adds nothing: the answer is the seq it has.
+    /// Failed, they may or may not be kept.
     /// </summary>
-    ValueTask<Submission> SubmitAsync(string room, Draft draft, CancellationToken cancel);
+    ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel);
 
     /// <summary>Follows the log from this seq on, for ever: each message once, in order, in batches that grow under load.</summary>
     IAsyncEnumerable<LogPage> TailAsync(string room, long from, CancellationToken cancel);

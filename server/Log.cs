@@ -32,6 +32,12 @@ static partial class Log
     [LoggerMessage(8, LogLevel.Warning, "Salon {Room} : suivi interrompu, nouvel essai ({Reason})")]
     public static partial void TailFailed(this ILogger log, Exception? error, string room, string reason);
 
+    [LoggerMessage(10, LogLevel.Error, "Messages non conservés, et donc refusés : {Reason}")]
+    public static partial void StoreFailed(this ILogger log, string reason);
+
+    [LoggerMessage(11, LogLevel.Warning, "Messages conservés de nouveau")]
+    public static partial void StoreRecovered(this ILogger log);
+
     public static void Heard(this ILogger log, ReadOnlySpan<byte> text)
     {
         if (log.IsEnabled(LogLevel.Debug))

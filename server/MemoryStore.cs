@@ -22,21 +22,22 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
             return new(_logs.TryGetValue(room, out Log? log) ? new LogHead(_epoch, log.First, log.Next) : new LogHead(_epoch, 1, 1));
     }
 
-    public ValueTask<Submission> SubmitAsync(string room, Draft draft, CancellationToken cancel)
+    public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel)
     {
+        var submissions = new Submission[drafts.Count];
         TaskCompletionSource grown;
-        Submission submission;
         lock (_lock)
         {
             Log log = LogOf(room);
-            if (log.TryFind(draft.Key, out long known))
-                return new(new Submission(known, WasKnown: true));
-            submission = new Submission(log.Append(draft, Now), WasKnown: false);
-            grown = log.Grown;
-            log.Grown = NewSignal();
+            DateTime now = Now;
+            for (int i = 0; i < drafts.Count; i++)
+                submissions[i] = log.TryFind(drafts[i].Key, out long known)
+                    ? new Submission(known, WasKnown: true)
+                    : new Submission(log.Append(drafts[i], now), WasKnown: false);
+            (grown, log.Grown) = (log.Grown, NewSignal());
         }
         grown.SetResult(); // outside the lock: who waits for it must not run under it
-        return new(submission);
+        return new(submissions);
     }
 
     public async IAsyncEnumerable<LogPage> TailAsync(string room, long from, [EnumeratorCancellation] CancellationToken cancel)

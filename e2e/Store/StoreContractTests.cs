@@ -1,5 +1,6 @@
 using System.Text;
 using ChatMinimal.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Store;
@@ -21,7 +22,7 @@ public sealed class StoreContractTests(string kind) : IDisposable
     IMessageStore Open(int keepMessages = 100_000)
     {
         var options = new ChatOptions { Database = _folder.File, KeepMessages = keepMessages };
-        IMessageStore store = kind == "memory" ? new MemoryStore(options, TimeProvider.System) : new SqliteStore(options, TimeProvider.System);
+        IMessageStore store = kind == "memory" ? new MemoryStore(options, TimeProvider.System) : new SqliteStore(options, TimeProvider.System, NullLogger<SqliteStore>.Instance);
         if (store is IDisposable disposable)
             _open.Add(disposable);
         return store;
@@ -61,7 +62,7 @@ public sealed class StoreContractTests(string kind) : IDisposable
         IMessageStore store = Open();
         string[] texts = ["", " ", "\0", "a\0b", "é😀\u2028\r\n", "\uFEFFx", new string('x', 65_536), "'; DROP TABLE message; --"];
         for (int i = 0; i < texts.Length; i++)
-            await store.SubmitAsync("a", new Draft(i % 2 == 0 ? "Zoé 😀" : null, i % 2 == 0 ? $"k{i}" : null, Encoding.UTF8.GetBytes(texts[i])), default);
+            await store.SubmitAsync("a", [new Draft(i % 2 == 0 ? "Zoé 😀" : null, i % 2 == 0 ? $"k{i}" : null, Encoding.UTF8.GetBytes(texts[i]))], default);
         List<Message> all = await AllAsync(store, "a");
         Assert.That(all.Select(Text), Is.EqualTo(texts));
         Assert.That(all.Select(message => message.Name), Is.EqualTo(texts.Select((_, i) => i % 2 == 0 ? "Zoé 😀" : null)));
@@ -106,7 +107,7 @@ public sealed class StoreContractTests(string kind) : IDisposable
     {
         IMessageStore store = Open();
         await SayAsync(store, "a", "before");
-        Submission[] answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => SayAsync(store, "a", $"try {i}", key: "same").AsTask()));
+        Submission[] answers = await Task.WhenAll(Enumerable.Range(0, 100).Select(i => SayAsync(store, "a", $"try {i}", key: "same")));
         Assert.That(answers.Select(answer => answer.Seq), Is.All.EqualTo(2));
         Assert.That(answers.Count(answer => !answer.WasKnown), Is.EqualTo(1));
         Assert.That(await SayAsync(store, "b", "another room", key: "same"), Is.EqualTo(new Submission(1, false)));
@@ -130,6 +131,27 @@ public sealed class StoreContractTests(string kind) : IDisposable
     }
 
     [Test]
+    public async Task What_is_submitted_at_once_stays_together_and_a_key_counts_from_the_first()
+    {
+        IMessageStore store = Open();
+        Submission[][] answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(who => Task.Run(async () =>
+            await store.SubmitAsync("a", [.. Enumerable.Range(0, 600).Select(i => new Draft(null, i % 3 == 0 ? $"{who}-{i % 50}" : null, Encoding.UTF8.GetBytes($"{who}:{i}")))], default))));
+        List<Message> all = await AllAsync(store, "a");
+        Assert.That(all.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(1, all.Count)));
+        for (int who = 0; who < 20; who++)
+        {
+            long[] added = [.. answers[who].Where(answer => !answer.WasKnown).Select(answer => answer.Seq)];
+            Assert.That(added, Is.EqualTo(Enumerable.Range((int)added[0], added.Length)));
+            for (int i = 0; i < 600; i++)
+            {
+                Message message = all[(int)answers[who][i].Seq - 1];
+                Assert.That(answers[who][i].WasKnown ? message.Key : Text(message), Is.EqualTo(answers[who][i].WasKnown ? $"{who}-{i % 50}" : $"{who}:{i}"));
+            }
+            Assert.That(added, Has.Length.EqualTo(400 + 50), "400 have no key, the others 50 between them");
+        }
+    }
+
+    [Test]
     public async Task Nothing_is_in_a_room_that_nobody_spoke_in()
     {
         IMessageStore store = Open();
@@ -139,8 +161,8 @@ public sealed class StoreContractTests(string kind) : IDisposable
         Assert.That((await store.OpenAsync("nobody", default)).Epoch, Is.EqualTo(head.Epoch), "who came before the first message is in the same log");
     }
 
-    static ValueTask<Submission> SayAsync(IMessageStore store, string room, string text, string? name = null, string? key = null) =>
-        store.SubmitAsync(room, new Draft(name, key, Encoding.UTF8.GetBytes(text)), default);
+    static async Task<Submission> SayAsync(IMessageStore store, string room, string text, string? name = null, string? key = null) =>
+        (await store.SubmitAsync(room, [new Draft(name, key, Encoding.UTF8.GetBytes(text))], default))[0];
 
     static async Task<List<Message>> AllAsync(IMessageStore store, string room)
     {

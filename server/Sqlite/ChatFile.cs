@@ -1,4 +1,5 @@
 using Microsoft.Data.Sqlite;
+using SQLitePCL;
 
 namespace ChatMinimal.Sqlite;
 
@@ -21,16 +22,22 @@ sealed class ChatFile : IDisposable
           epoch TEXT NOT NULL,     -- which log this is; another one voids what clients remember
           first INTEGER NOT NULL   -- the oldest seq that is kept
         ) WITHOUT ROWID;
-        CREATE TABLE message (
+        CREATE TABLE page (        -- messages that were kept together: one row is several times faster than a row each
           room TEXT NOT NULL,
-          seq  INTEGER NOT NULL,   -- its number in the room, from 1, no gaps
+          last INTEGER NOT NULL,   -- the seq of the last one
           at   TEXT NOT NULL,      -- ISO 8601, UTC
-          name TEXT,               -- the author's, if there was one
-          text TEXT,               -- NULL: no longer kept, only the key is
-          key  TEXT,               -- by which a message that is sent again is known
-          PRIMARY KEY (room, seq)
+          said TEXT NOT NULL,      -- JSON, oldest first: [[text, name, key], ...]; text is null when only the key is still kept
+          PRIMARY KEY (room, last)
         ) WITHOUT ROWID;
-        CREATE UNIQUE INDEX message_key ON message (room, key) WHERE key IS NOT NULL;
+        CREATE VIEW message AS     -- what one reads
+          SELECT room.name AS room, last - json_array_length(said) + 1 + each.key AS seq, at,
+            each.value ->> 1 AS name, each.value ->> 0 AS text, each.value ->> 2 AS key
+          FROM room JOIN page ON page.room = room.name JOIN json_each(said) AS each
+          WHERE last - json_array_length(said) + 1 + each.key >= first;
+        CREATE TABLE key_hash (    -- the keys of a room's newest messages, by hash: small, so that finding one stays fast
+          hash INTEGER PRIMARY KEY,
+          seq  INTEGER NOT NULL
+        );
         CREATE TABLE state (is_open INTEGER NOT NULL); -- 1 while a server writes, and after one that was killed
         INSERT INTO state VALUES (0);
         """,
@@ -53,7 +60,7 @@ sealed class ChatFile : IDisposable
     /// <exception cref="ChatFileException">It cannot be used, and why.</exception>
     public static ChatFile OpenForWriting(string path, bool isDurable)
     {
-        bool hadLog = File.Exists(LogPath(path));
+        bool existed = File.Exists(path), hadLog = File.Exists(LogPath(path));
         ChatFile? file = null;
         try
         {
@@ -74,7 +81,7 @@ sealed class ChatFile : IDisposable
         catch (SqliteException error)
         {
             file?.Dispose();
-            throw new ChatFileException($"{path} cannot be used: {error.Message}", error);
+            throw new ChatFileException($"{path} cannot be used: {error.Message}", existed && MayPass(error), error);
         }
         catch
         {
@@ -83,6 +90,10 @@ sealed class ChatFile : IDisposable
         }
     }
 
+    // What is said of the place, not of the file: full, locked, not writable.
+    static bool MayPass(SqliteException error) => error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
+
+    /// <exception cref="SqliteException">It cannot be had now.</exception>
     public static ChatFile OpenForReading(string path) => new(path, SqliteOpenMode.ReadOnly);
 
     /// <summary>Whether what was committed is where SQLite will look for it. Set to false after a failure that another connection may not have.</summary>
@@ -98,15 +109,15 @@ sealed class ChatFile : IDisposable
     public Statement AddRoom => field ??= Prepare("INSERT INTO room VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING");
     public Statement SetFirst => field ??= Prepare("UPDATE room SET first = ?2 WHERE name = ?1");
     public Statement FindRoom => field ??= Prepare("SELECT epoch, first FROM room WHERE name = ?1");
-    public Statement LastSeq => field ??= Prepare("SELECT max(seq) FROM message WHERE room = ?1");
-    public Statement Insert => field ??= Prepare("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING");
-    public Statement FindKey => field ??= Prepare("SELECT seq FROM message WHERE room = ?1 AND key = ?2");
-    public Statement ReadPage => field ??= Prepare(
-        "SELECT seq, at, name, text, key FROM message WHERE room = ?1 AND seq >= ?2 AND text IS NOT NULL ORDER BY seq LIMIT ?3");
-    public Statement ForgetText => field ??= Prepare("UPDATE message SET name = NULL, text = NULL WHERE room = ?1 AND seq >= ?2 AND seq < ?3");
-    public Statement ForgetUnkeyed => field ??= Prepare("DELETE FROM message WHERE room = ?1 AND seq >= ?2 AND seq < ?3 AND key IS NULL");
-    public Statement ForgetOldest => field ??= Prepare(
-        "DELETE FROM message WHERE room = ?1 AND seq IN (SELECT seq FROM message WHERE room = ?1 AND seq < ?2 ORDER BY seq LIMIT ?3)");
+    public Statement LastSeq => field ??= Prepare("SELECT max(last) FROM page WHERE room = ?1");
+    public Statement AddPage => field ??= Prepare("INSERT INTO page VALUES (?1, ?2, ?3, ?4)");
+    public Statement ReadPages => field ??= Prepare("SELECT last, at, said FROM page WHERE room = ?1 AND last >= ?2 ORDER BY last");
+    public Statement SetSaid => field ??= Prepare("UPDATE page SET said = ?3 WHERE room = ?1 AND last = ?2");
+    public Statement ForgetPage => field ??= Prepare("DELETE FROM page WHERE room = ?1 AND last = ?2");
+    public Statement AddKey => field ??= Prepare("INSERT INTO key_hash VALUES (?1, ?2) ON CONFLICT DO NOTHING");
+    public Statement MoveKey => field ??= Prepare("UPDATE key_hash SET seq = ?2 WHERE hash = ?1");
+    public Statement FindKey => field ??= Prepare("SELECT seq FROM key_hash WHERE hash = ?1");
+    public Statement ForgetKey => field ??= Prepare("DELETE FROM key_hash WHERE hash = ?1 AND seq = ?2");
 
     /// <summary>Writes as much as a long message needs and takes it back: fails when that would.</summary>
     public void Probe()
@@ -139,9 +150,9 @@ sealed class ChatFile : IDisposable
     {
         bool isNew = Ask("SELECT count(*) FROM sqlite_schema") == 0;
         if (!isNew && Ask("PRAGMA application_id") != ApplicationId)
-            throw new ChatFileException($"{_path} is another program's database");
+            throw new ChatFileException($"{_path} is another program's database", mayPass: false);
         if (Ask("PRAGMA user_version") is var version && version > s_migrations.Length)
-            throw new ChatFileException($"{_path} was written by a newer ChatMinimal (schema {version}; this one knows {s_migrations.Length})");
+            throw new ChatFileException($"{_path} was written by a newer ChatMinimal (schema {version}; this one knows {s_migrations.Length})", mayPass: false);
     }
 
     void Migrate()
@@ -174,4 +185,8 @@ sealed class ChatFile : IDisposable
 }
 
 /// <summary>The chat file cannot be used. For the operator, in one line.</summary>
-sealed class ChatFileException(string message, Exception? inner = null) : InvalidOperationException(message, inner);
+sealed class ChatFileException(string message, bool mayPass, Exception? inner = null) : InvalidOperationException(message, inner)
+{
+    /// <summary>The same file may be of use again later: a disk that is full, a lock that somebody holds.</summary>
+    public bool MayPass => mayPass;
+}

@@ -1,6 +1,9 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using System.Threading.Channels;
 using Microsoft.Data.Sqlite;
 
@@ -13,39 +16,52 @@ namespace ChatMinimal.Sqlite;
 /// <remarks>Kept means: survives the death of the process. For power loss see <c>Chat:Durability</c>.</remarks>
 sealed class SqliteStore : IMessageStore, IDisposable
 {
-    const int LongestBatch = 4096; // messages a transaction, and a page of the tail
+    const int LongestBatch = 8192; // messages a transaction: what comes later is not kept waiting longer than that
+    const int LongestPage = 256;   // messages a row: to read one of them is to read them all
+    const int LargestPage = 65536; // bytes of text a row, likewise
+    const int LongestTail = 4096;  // messages read at a time for who begins to follow
     const int KeysKept = 100_000;  // a room: said again even after a long time offline, a message is in the log once
-    const int TrimAtOnce = 256;    // messages a transaction and room, beyond as many as came in: nobody notices
+    const int TrimAtOnce = 256;    // pages a transaction and room: a millisecond or two
 
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(1);
 
     readonly string _path;
     readonly bool _isDurable;
-    readonly int _keepMessages;
+    readonly int _keepMessages, _maxRooms;
     readonly TimeProvider _clock;
+    readonly ILogger _log;
     readonly string _newEpoch = Guid.NewGuid().ToString("N"); // of rooms that begin while this process runs
 
     readonly Lock _lock = new(); // guards what follows; not held while a transaction runs
-    readonly Dictionary<string, Log> _logs = [];
-    List<Pending> _queue = [];
+    readonly Dictionary<string, RoomLog> _logs = [];
+    List<Unit> _queue = [];
     bool _isStopped;
-    volatile string? _trouble; // why the last transaction failed; null: it did not
+    volatile string? _trouble; // why nothing can be kept; null: as far as we know, it can
 
     readonly AutoResetEvent _work = new(false);
     readonly Thread _writer;
-    ChatFile _file; // the writer's
+    ChatFile? _file; // the writer's; null until it can be had
 
-    readonly Lock _readLock = new(); // one reader at a time
-    ChatFile? _reading;
+    readonly SemaphoreSlim _turn = new(1); // one reader at a time
+    ChatFile? _reading;                    // whose turn it is
 
+    /// <summary>A file that cannot be written to now, but may be later, is no reason not to start: what it holds can be read.</summary>
     /// <exception cref="ChatFileException">The file cannot be used, and why.</exception>
-    public SqliteStore(ChatOptions options, TimeProvider clock)
+    public SqliteStore(ChatOptions options, TimeProvider clock, ILogger<SqliteStore> log)
     {
         _path = Path.GetFullPath(options.Database);
         _isDurable = options.IsDurable;
-        _keepMessages = options.KeepMessages;
-        _clock = clock;
-        _file = ChatFile.OpenForWriting(_path, _isDurable);
+        (_keepMessages, _maxRooms) = (options.KeepMessages, options.MaxRooms);
+        (_clock, _log) = (clock, log);
+        try
+        {
+            _file = ChatFile.OpenForWriting(_path, _isDurable);
+        }
+        catch (ChatFileException error) when (error.MayPass)
+        {
+            _reading = ChatFile.OpenForReading(_path);
+            SetTrouble(error.Message);
+        }
         _writer = new Thread(Write) { IsBackground = true, Name = "sqlite writer" };
         _writer.Start();
     }
@@ -55,32 +71,32 @@ sealed class SqliteStore : IMessageStore, IDisposable
     {
         if (_trouble is null)
             return default;
-        var probe = new Pending(room: null, default);
+        var probe = new Unit(room: null, []);
         Enqueue(probe);
-        return new(probe.Task);
+        return new(probe.Task.WaitAsync(cancel));
     }
 
-    public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => RunAsync(() =>
+    public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => ReadAsync(file =>
     {
-        Log log = LogOf(room);
+        RoomLog log = LogOf(room, file);
         lock (_lock)
             return new LogHead(log.Epoch, FirstOf(log), log.Next);
     }, cancel);
 
-    public ValueTask<Submission> SubmitAsync(string room, Draft draft, CancellationToken cancel)
+    public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel)
     {
-        var pending = new Pending(room, draft);
-        Enqueue(pending);
-        return new(pending.Task);
+        var unit = new Unit(room, drafts);
+        Enqueue(unit);
+        return new(unit.Task);
     }
 
-    void Enqueue(Pending pending)
+    void Enqueue(Unit unit)
     {
         lock (_lock)
         {
             if (_isStopped)
                 throw new StoreUnavailableException("the server is shutting down");
-            _queue.Add(pending);
+            _queue.Add(unit);
             if (_queue.Count == 1)
                 _work.Set();
         }
@@ -88,19 +104,21 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     public async IAsyncEnumerable<LogPage> TailAsync(string room, long from, [EnumeratorCancellation] CancellationToken cancel)
     {
-        Log log = await RunAsync(() => LogOf(room), cancel);
-        var live = Channel.CreateUnbounded<LogPage>(new() { SingleReader = true });
+        RoomLog log = await ReadAsync(file => LogOf(room, file), cancel);
+        // Whoever follows does so on the writer's thread, right after the commit: one thread less to wake.
+        var live = Channel.CreateUnbounded<LogPage>(new() { SingleReader = true, AllowSynchronousContinuations = true });
         long next;
         lock (_lock)
         {
+            log = _logs.TryAdd(room, log) ? log : _logs[room];
             log.Tails.Add(live.Writer);
             next = log.Next;
         }
         try
         {
-            while (from < next) // what was committed before
+            while (from < next) // what was committed before; from there on it comes by itself
             {
-                LogPage page = await ReadAsync(room, from, LongestBatch, cancel);
+                LogPage page = await ReadAsync(room, from, (int)Math.Min(next - from, LongestTail), cancel);
                 if (page.Messages is not [.., Message last])
                     break;
                 from = last.Seq + 1;
@@ -114,25 +132,26 @@ sealed class SqliteStore : IMessageStore, IDisposable
             lock (_lock)
             {
                 log.Tails.Remove(live.Writer);
-                if (log.Tails.Count == 0 && log.Next == 1)
+                if (log is { Tails.Count: 0, IsSpokenIn: false })
                     _logs.Remove(room); // people only looked in
             }
         }
     }
 
-    public ValueTask<LogPage> ReadAsync(string room, long from, int count, CancellationToken cancel) => RunAsync(() =>
+    public ValueTask<LogPage> ReadAsync(string room, long from, int count, CancellationToken cancel) => ReadAsync(file =>
     {
-        Log log = LogOf(room);
+        RoomLog log = LogOf(room, file);
         long first;
         lock (_lock)
             first = FirstOf(log);
+        from = Math.Max(from, first);
         var messages = new List<Message>();
-        lock (_readLock)
-        {
-            Statement page = Reading.ReadPage.Bind(1, room).Bind(2, Math.Max(from, first)).Bind(3, count);
-            while (page.Step())
-                messages.Add(new Message(page.Int64(0), ParseTime(page.Text(1)!), page.Text(2), page.Bytes(3).ToArray(), page.Text(4)));
-        }
+        foreach (Page page in PagesFrom(file, room, from))
+            foreach (Message message in page.Messages)
+                if (message.Seq >= from && messages.Count < count)
+                    messages.Add(message);
+                else if (messages.Count >= count)
+                    return new LogPage(first, messages);
         return new LogPage(first, messages);
     }, cancel);
 
@@ -142,17 +161,16 @@ sealed class SqliteStore : IMessageStore, IDisposable
             _isStopped = true;
         _work.Set();
         bool isDone = _writer.Join(s_stopTimeout);
-        lock (_readLock)
-            _reading?.Dispose(); // before the writer's, which takes the log with it when it is the last
+        EndReading(); // before the writer's, which takes the log with it when it is the last
         if (isDone)
-            _file.CloseCleanly();
+            _file?.CloseCleanly();
     }
 
     // ---- Writing: on the writer's thread
 
     void Write()
     {
-        List<Pending> batch = [];
+        List<Unit> batch = [];
         while (true)
         {
             batch.Clear();
@@ -165,167 +183,261 @@ sealed class SqliteStore : IMessageStore, IDisposable
             }
             if (batch.Count == 0)
                 _work.WaitOne();
-            for (int from = 0; from < batch.Count; from += LongestBatch)
-                Keep(CollectionsMarshal.AsSpan(batch)[from..Math.Min(from + LongestBatch, batch.Count)]);
+            for (int from = 0; from < batch.Count;)
+            {
+                int to = from, messages = 0;
+                while (to < batch.Count && messages < LongestBatch)
+                    messages += batch[to++].Drafts.Count;
+                Keep(CollectionsMarshal.AsSpan(batch)[from..to]);
+                from = to;
+            }
         }
     }
 
     // One transaction, and then the word of it; or neither.
-    void Keep(ReadOnlySpan<Pending> batch)
+    void Keep(ReadOnlySpan<Unit> batch)
     {
-        var touched = new List<Log>();
+        var touched = new List<RoomLog>();
         try
         {
-            if (!_file.IsWhole)
-                Reopen();
-            _file.Begin.Run();
-            foreach (Pending pending in batch)
-            {
-                if (pending.Room is { } room)
-                    Add(pending, LogOf(room), touched);
+            ChatFile file = Writing();
+            file.Begin.Run();
+            DateTime now = Now; // a batch is of one moment
+            foreach (Unit unit in batch)
+                if (unit.Room is { } room)
+                    Add(file, unit, room, now, touched);
                 else
-                    _file.Probe();
+                    file.Probe();
+            foreach (RoomLog log in touched)
+            {
+                WritePages(file, log);
+                Trim(file, log);
             }
-            foreach (Log log in touched)
-                Trim(log);
-            _file.Commit.Run();
-            _trouble = null;
+            file.Commit.Run();
+            SetTrouble(null);
         }
-        catch (Exception error) when (error is SqliteException or ChatFileException or StoreUnavailableException)
+        catch (Exception error) when (error is SqliteException or ChatFileException)
         {
             GiveUp(batch, touched, error);
             return;
         }
 
+        var grown = new List<(ChannelWriter<LogPage>[] Tails, LogPage Page)>();
         lock (_lock)
-            foreach (Log log in touched)
+        {
+            foreach (RoomLog log in touched)
             {
                 (log.Next, log.First) = (log.NextWritten, log.FirstWritten);
                 var page = new LogPage(FirstOf(log), log.TakeWritten());
-                foreach (ChannelWriter<LogPage> tail in log.Tails)
-                    tail.TryWrite(page);
+                if (page.Messages.Count > 0 && log.Tails.Count > 0)
+                    grown.Add(([.. log.Tails], page));
             }
-        foreach (Pending pending in batch)
-            pending.SetResult(pending.Submission);
+            if (_logs.Count > _maxRooms)
+                foreach (RoomLog idle in _logs.Values.Where(log => log.Tails.Count == 0).ToArray())
+                    _logs.Remove(idle.Room);
+        }
+        // Outside the lock: who follows runs in here.
+        foreach ((ChannelWriter<LogPage>[] tails, LogPage page) in grown)
+            foreach (ChannelWriter<LogPage> tail in tails)
+                tail.TryWrite(page);
+        foreach (Unit unit in batch)
+            unit.SetResult(unit.Submissions);
     }
 
-    void Add(Pending pending, Log log, List<Log> touched)
+    void Add(ChatFile file, Unit unit, string room, DateTime now, List<RoomLog> touched)
     {
-        if (log.Written.Count == 0 && !touched.Contains(log))
+        RoomLog log = LogOf(room, file);
+        if (!touched.Contains(log))
         {
-            (log.NextWritten, log.FirstWritten) = (log.Next, log.First);
             touched.Add(log);
-            if (log.Next == 1)
-                _file.AddRoom.Bind(1, log.Room).Bind(2, log.Epoch).Run();
+            lock (_lock)
+                log.IsSpokenIn = true;
+            // The file knows best, should another program have written to it.
+            (log.NextWritten, log.FirstWritten) = ((file.LastSeq.Bind(1, room).Scalar() ?? 0) + 1, log.First);
+            log.WrittenFrom = log.NextWritten;
+            if (log.NextWritten == 1)
+                file.AddRoom.Bind(1, room).Bind(2, log.Epoch).Run();
         }
-        Draft draft = pending.Draft;
-        var message = new Message(log.NextWritten, Now, draft.Name, draft.Text, draft.Key);
-        int added = _file.Insert.Bind(1, log.Room).Bind(2, message.Seq).Bind(3, FormatTime(message.At))
-            .Bind(4, message.Name).Bind(5, message.Text).Bind(6, message.Key).Run();
-        if (added == 1)
+        for (int i = 0; i < unit.Drafts.Count; i++)
         {
-            log.NextWritten++;
-            log.Written.Add(message);
-            pending.Submission = new Submission(message.Seq, WasKnown: false);
-            return;
+            Draft draft = unit.Drafts[i];
+            if (draft.Key is not null && FindOrAddKey(file, log, draft.Key) is { } known)
+            {
+                unit.Submissions[i] = new Submission(known, WasKnown: true);
+                continue;
+            }
+            long seq = log.NextWritten++;
+            log.Written.Add(new Message(seq, now, draft.Name, draft.Text, draft.Key));
+            unit.Submissions[i] = new Submission(seq, WasKnown: false);
         }
-        long known = _file.FindKey.Bind(1, log.Room).Bind(2, message.Key).Scalar()
-            ?? throw new StoreUnavailableException("another program writes to the chat file");
-        pending.Submission = new Submission(known, WasKnown: true);
+    }
+
+    static void WritePages(ChatFile file, RoomLog log)
+    {
+        ReadOnlySpan<Message> written = CollectionsMarshal.AsSpan(log.Written);
+        for (int from = 0; from < written.Length;)
+        {
+            int to = from, bytes = 0;
+            while (to < written.Length && to - from < LongestPage && bytes < LargestPage)
+                bytes += written[to++].Text.Length;
+            file.AddPage.Bind(1, log.Room).Bind(2, written[to - 1].Seq).Bind(3, FormatTime(written[from].At)).Bind(4, PageText.Write(written[from..to])).Run();
+            from = to;
+        }
+    }
+
+    // The seq that has this key; null when none had it, and the next one does now.
+    static long? FindOrAddKey(ChatFile file, RoomLog log, string key)
+    {
+        long hash = HashOf(log.Room, key);
+        if (file.AddKey.Bind(1, hash).Bind(2, log.NextWritten).Run() == 1)
+            return null;
+        // A hash says perhaps, the message says for sure.
+        long seq = file.FindKey.Bind(1, hash).Scalar()!.Value;
+        string? its = seq >= log.WrittenFrom && seq < log.NextWritten
+            ? log.Written[(int)(seq - log.WrittenFrom)].Key
+            : PagesFrom(file, log.Room, seq).FirstOrDefault().Messages?.Find(message => message.Seq == seq)?.Key;
+        if (its == key)
+            return seq;
+        file.MoveKey.Bind(1, hash).Bind(2, log.NextWritten).Run();
+        return null;
+    }
+
+    static long HashOf(string room, string key)
+    {
+        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
+        SHA256.HashData(Encoding.ASCII.GetBytes($"{room}/{key}"), hash);
+        return BinaryPrimitives.ReadInt64BigEndian(hash);
     }
 
     // A little each time, so that nobody waits for it. A key outlives its message, for it may be said again.
-    void Trim(Log log)
+    void Trim(ChatFile file, RoomLog log)
     {
-        long first = Math.Min(_keepMessages == 0 ? 1 : log.NextWritten - _keepMessages, log.FirstWritten + log.Written.Count + TrimAtOnce);
-        if (first <= log.FirstWritten)
-            return;
-        long firstKey = log.NextWritten - KeysKept;
-        if (firstKey < first)
+        long first = log.NextWritten - _keepMessages, firstKey = log.NextWritten - KeysKept;
+        if (_keepMessages == 0 || first - log.FirstWritten < Math.Min(_keepMessages, LongestPage))
+            return; // worth the look
+        foreach (Page page in PagesFrom(file, log.Room, 0).TakeWhile(page => page.Last < Math.Min(first, firstKey)).Take(TrimAtOnce).ToArray())
         {
-            _file.ForgetUnkeyed.Bind(1, log.Room).Bind(2, log.FirstWritten).Bind(3, first).Run();
-            _file.ForgetText.Bind(1, log.Room).Bind(2, log.FirstWritten).Bind(3, first).Run();
+            foreach (Message message in page.Messages)
+                if (message.Key is { } key)
+                    file.ForgetKey.Bind(1, HashOf(log.Room, key)).Bind(2, message.Seq).Run();
+            file.ForgetPage.Bind(1, log.Room).Bind(2, page.Last).Run();
+            log.FirstWritten = Math.Max(log.FirstWritten, page.Last + 1);
         }
-        _file.ForgetOldest.Bind(1, log.Room).Bind(2, Math.Min(first, firstKey)).Bind(3, log.Written.Count + TrimAtOnce).Run();
-        _file.SetFirst.Bind(1, log.Room).Bind(2, first).Run();
-        log.FirstWritten = first;
+        if (first > firstKey)
+            foreach (Page page in PagesFrom(file, log.Room, log.FirstWritten).TakeWhile(page => page.Last < first).Take(TrimAtOnce).ToArray())
+            {
+                file.SetSaid.Bind(1, log.Room).Bind(2, page.Last).Bind(3, PageText.WriteKeys(page.Messages.Select(message => message.Key))).Run();
+                log.FirstWritten = page.Last + 1;
+            }
+        if (log.FirstWritten > log.First)
+            file.SetFirst.Bind(1, log.Room).Bind(2, log.FirstWritten).Run();
     }
 
-    void GiveUp(ReadOnlySpan<Pending> batch, List<Log> touched, Exception error)
+    void GiveUp(ReadOnlySpan<Unit> batch, List<RoomLog> touched, Exception error)
     {
-        _trouble = error.Message;
+        SetTrouble(error.Message);
         try
         {
-            _file.Rollback.Run();
+            _file?.Rollback.Run();
         }
         catch (SqliteException) { } // SQLite has rolled back already
-        foreach (Log log in touched)
+        foreach (RoomLog log in touched)
             log.TakeWritten();
-        if (error is StoreUnavailableException) // somebody else wrote: what we thought of the rooms is not so
-            lock (_lock)
-                foreach (Log log in touched)
-                    Load(log);
-        if (error is not SqliteException { SqliteErrorCode: SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_FULL })
+        if (_file is not null && error is not SqliteException { SqliteErrorCode: SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_FULL })
             _file.IsWhole = false;
-        foreach (Pending pending in batch)
-            pending.SetException(new StoreUnavailableException(error.Message, error));
+        foreach (Unit unit in batch)
+            unit.SetException(new StoreUnavailableException(error.Message, error));
     }
 
-    // After a failure that may lie in the connection, or a log file that somebody has deleted under us.
-    void Reopen()
+    // Anew after a failure that may lie in the connection, or when somebody has deleted the file's log under us.
+    ChatFile Writing()
     {
-        _file.CloseCleanly();
-        _file = ChatFile.OpenForWriting(_path, _isDurable);
+        if (_file is { IsWhole: true } file)
+            return file;
+        EndReading(); // its idea of the log is the old one
+        _file?.CloseCleanly();
+        _file = null;
+        return _file = ChatFile.OpenForWriting(_path, _isDurable);
+    }
+
+    void SetTrouble(string? trouble)
+    {
+        if (trouble == _trouble)
+            return;
+        _trouble = trouble;
+        if (trouble is null)
+            _log.StoreRecovered();
+        else
+            _log.StoreFailed(trouble);
+    }
+
+    // ---- Reading
+
+    async ValueTask<T> ReadAsync<T>(Func<ChatFile, T> read, CancellationToken cancel)
+    {
+        await _turn.WaitAsync(cancel);
+        try
+        {
+            // Off this thread, which may be the writer's.
+            return await Task.Run(() => read(_reading ??= ChatFile.OpenForReading(_path)), cancel);
+        }
+        catch (Exception error) when (error is SqliteException or ChatFileException)
+        {
+            _reading?.Dispose();
+            _reading = null;
+            throw new StoreUnavailableException(error.Message, error);
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    void EndReading()
+    {
+        _turn.Wait();
+        _reading?.Dispose();
+        _reading = null;
+        _turn.Release();
+    }
+
+    static IEnumerable<Page> PagesFrom(ChatFile file, string room, long seq)
+    {
+        Statement pages = file.ReadPages.Bind(1, room).Bind(2, seq);
+        try
+        {
+            while (pages.Step())
+            {
+                (long last, DateTime at) = (pages.Int64(0), ParseTime(pages.Text(1)!));
+                List<PageText.Entry> said = PageText.Read(pages.Bytes(2));
+                long next = last + 1 - said.Count;
+                yield return new Page(last, said.ConvertAll(entry => new Message(next++, at, entry.Name, entry.Text ?? [], entry.Key)));
+            }
+        }
+        finally
+        {
+            pages.Reset();
+        }
     }
 
     // ---- Both
 
-    Log LogOf(string room)
+    RoomLog LogOf(string room, ChatFile file)
     {
         lock (_lock)
-            if (_logs.TryGetValue(room, out Log? known))
+            if (_logs.TryGetValue(room, out RoomLog? known))
                 return known;
-        var log = new Log(room, _newEpoch);
-        Load(log);
+        var log = new RoomLog(room, _newEpoch);
+        Statement find = file.FindRoom.Bind(1, room);
+        if (find.Step())
+            (log.Epoch, log.First) = (find.Text(0)!, find.Int64(1));
+        find.Reset();
+        log.Next = (file.LastSeq.Bind(1, room).Scalar() ?? 0) + 1;
         lock (_lock)
             return _logs.TryAdd(room, log) ? log : _logs[room];
     }
 
-    void Load(Log log)
-    {
-        lock (_readLock)
-        {
-            Statement find = Reading.FindRoom.Bind(1, log.Room);
-            if (find.Step())
-            {
-                (log.Epoch, log.First) = (find.Text(0)!, find.Int64(1));
-                find.Reset();
-            }
-            log.Next = (Reading.LastSeq.Bind(1, log.Room).Scalar() ?? 0) + 1;
-        }
-    }
-
-    long FirstOf(Log log) => _keepMessages == 0 ? log.First : Math.Max(log.First, log.Next - _keepMessages);
-
-    // Under the read lock.
-    ChatFile Reading => _reading ??= ChatFile.OpenForReading(_path);
-
-    ValueTask<T> RunAsync<T>(Func<T> read, CancellationToken cancel) => new(Task.Run(() =>
-    {
-        try
-        {
-            return read();
-        }
-        catch (SqliteException error)
-        {
-            lock (_readLock)
-            {
-                _reading?.Dispose();
-                _reading = null;
-            }
-            throw new StoreUnavailableException(error.Message, error);
-        }
-    }, cancel));
+    long FirstOf(RoomLog log) => _keepMessages == 0 ? log.First : Math.Max(log.First, log.Next - _keepMessages);
 
     // Whole milliseconds, as they are kept: a message reads the same from wherever it comes.
     DateTime Now
@@ -344,15 +456,18 @@ sealed class SqliteStore : IMessageStore, IDisposable
     static DateTime ParseTime(string at) =>
         DateTime.ParseExact(at, TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal);
 
-    sealed class Log(string room, string epoch)
+    readonly record struct Page(long Last, List<Message> Messages);
+
+    sealed class RoomLog(string room, string epoch)
     {
         public readonly string Room = room;
         public string Epoch = epoch;
         public long First = 1, Next = 1; // committed
         public readonly List<ChannelWriter<LogPage>> Tails = [];
+        public bool IsSpokenIn;
 
         // The writer's: what the transaction of the moment makes of it.
-        public long FirstWritten, NextWritten;
+        public long FirstWritten, WrittenFrom, NextWritten;
         public List<Message> Written = [];
 
         public List<Message> TakeWritten()
@@ -363,10 +478,11 @@ sealed class SqliteStore : IMessageStore, IDisposable
         }
     }
 
-    sealed class Pending(string? room, Draft draft) : TaskCompletionSource<Submission>(TaskCreationOptions.RunContinuationsAsynchronously)
+    /// <summary>What was submitted at once. Without a room it only asks whether a transaction goes through.</summary>
+    sealed class Unit(string? room, IReadOnlyList<Draft> drafts) : TaskCompletionSource<Submission[]>(TaskCreationOptions.RunContinuationsAsynchronously)
     {
-        public readonly string? Room = room; // null: only asks whether a transaction goes through
-        public readonly Draft Draft = draft;
-        public Submission Submission;
+        public readonly string? Room = room;
+        public readonly IReadOnlyList<Draft> Drafts = drafts;
+        public readonly Submission[] Submissions = new Submission[drafts.Count];
     }
 }
