@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace ChatMinimal.E2E;
 
@@ -9,6 +10,7 @@ sealed class ChatServer : WebApplicationFactory<global::Program>
     readonly int _port;
     readonly (string Option, object Value)[] _options;
     readonly string _environment;
+    TimeProvider? _clock;
 
     ChatServer(int port, string environment, (string Option, object Value)[] options)
     {
@@ -30,6 +32,14 @@ sealed class ChatServer : WebApplicationFactory<global::Program>
     public static ChatServer StartWith(ChatFolder folder, params (string Option, object Value)[] options) =>
         Start([("Database", folder.File), .. options]);
 
+    /// <summary>Likewise, with another idea of what time it is.</summary>
+    public static ChatServer StartWith(ChatFolder folder, TimeProvider clock)
+    {
+        var server = new ChatServer(0, "Development", [("Database", folder.File)]) { _clock = clock };
+        server.StartServer();
+        return server;
+    }
+
     /// <summary>The same server again after this one was disposed: same port, same options.</summary>
     public ChatServer StartAgain() => StartOn(Port, _environment, _options);
 
@@ -41,6 +51,8 @@ sealed class ChatServer : WebApplicationFactory<global::Program>
     {
         builder.UseUrls($"http://127.0.0.1:{_port}");
         builder.UseEnvironment(_environment);
+        if (_clock is { } clock)
+            builder.ConfigureServices(services => services.AddSingleton(clock));
         builder.UseSetting("Chat:Database", ""); // memory, unless said otherwise
         foreach ((string option, object value) in _options)
             builder.UseSetting(option.Contains(':', StringComparison.Ordinal) ? option : $"Chat:{option}", value.ToString());

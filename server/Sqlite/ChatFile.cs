@@ -46,6 +46,7 @@ sealed class ChatFile : IDisposable
     readonly string _path;
     readonly SqliteConnection _connection;
     readonly List<Statement> _statements = [];
+    long _logLength; // bytes
 
     ChatFile(string path, SqliteOpenMode mode)
     {
@@ -96,12 +97,18 @@ sealed class ChatFile : IDisposable
     /// <exception cref="SqliteException">It cannot be had now.</exception>
     public static ChatFile OpenForReading(string path) => new(path, SqliteOpenMode.ReadOnly);
 
-    /// <summary>Whether what was committed is where SQLite will look for it. Set to false after a failure that another connection may not have.</summary>
-    public bool IsWhole
+    /// <summary>Set to false after a failure that another connection may not have.</summary>
+    public bool IsWhole { get; set; } = true;
+
+    /// <summary>Whether what was just committed is where SQLite will look for it: in a log that nobody has deleted under us.</summary>
+    public bool HasLog()
     {
-        get => field && File.Exists(LogPath(_path));
-        set;
-    } = true;
+        var log = new FileInfo(LogPath(_path));
+        long length = log.Exists ? log.Length : 0;
+        bool has = length > 0 && length >= _logLength; // it is written anew from the front, and never gets shorter
+        _logLength = length;
+        return has;
+    }
 
     public Statement Begin => field ??= Prepare("BEGIN IMMEDIATE");
     public Statement Commit => field ??= Prepare("COMMIT");

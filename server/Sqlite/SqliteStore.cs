@@ -67,13 +67,13 @@ sealed class SqliteStore : IMessageStore, IDisposable
     }
 
     /// <summary>Throws while the last transaction has failed, and asks for another one, so that it notices when the cause is gone.</summary>
-    public ValueTask CheckAsync(CancellationToken cancel)
+    public ValueTask CheckAsync(CancellationToken cancel) => _trouble is null ? default : new(ProbeAsync().WaitAsync(cancel));
+
+    Task<Submission[]> ProbeAsync()
     {
-        if (_trouble is null)
-            return default;
         var probe = new Unit(room: null, []);
         Enqueue(probe);
-        return new(probe.Task.WaitAsync(cancel));
+        return probe.Task;
     }
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => ReadAsync(file =>
@@ -214,6 +214,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
                 Trim(file, log);
             }
             file.Commit.Run();
+            if (!file.HasLog())
+                Reopen();
             SetTrouble(null);
         }
         catch (Exception error) when (error is SqliteException or ChatFileException)
@@ -349,11 +351,11 @@ sealed class SqliteStore : IMessageStore, IDisposable
             unit.SetException(new StoreUnavailableException(error.Message, error));
     }
 
-    // Anew after a failure that may lie in the connection, or when somebody has deleted the file's log under us.
-    ChatFile Writing()
+    ChatFile Writing() => _file is { IsWhole: true } ? _file : Reopen();
+
+    // After a failure that may lie in the connection, or when somebody has deleted the log under us: ours, still open, is copied back.
+    ChatFile Reopen()
     {
-        if (_file is { IsWhole: true } file)
-            return file;
         EndReading(); // its idea of the log is the old one
         _file?.CloseCleanly();
         _file = null;
@@ -375,21 +377,26 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     async ValueTask<T> ReadAsync<T>(Func<ChatFile, T> read, CancellationToken cancel)
     {
-        await _turn.WaitAsync(cancel);
-        try
+        for (int tries = 0; ; tries++)
         {
-            // Off this thread, which may be the writer's.
-            return await Task.Run(() => read(_reading ??= ChatFile.OpenForReading(_path)), cancel);
-        }
-        catch (Exception error) when (error is SqliteException or ChatFileException)
-        {
-            _reading?.Dispose();
-            _reading = null;
-            throw new StoreUnavailableException(error.Message, error);
-        }
-        finally
-        {
-            _turn.Release();
+            await _turn.WaitAsync(cancel);
+            try
+            {
+                // Off this thread, which may be the writer's.
+                return await Task.Run(() => read(_reading ??= ChatFile.OpenForReading(_path)), cancel);
+            }
+            catch (SqliteException error)
+            {
+                _reading?.Dispose();
+                _reading = null;
+                if (tries > 0)
+                    throw new StoreUnavailableException(error.Message, error);
+            }
+            finally
+            {
+                _turn.Release();
+            }
+            await ((Task)ProbeAsync()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // the writer mends what can be mended
         }
     }
 
