@@ -29,12 +29,29 @@ sealed class Admission(
     {
         if (CheckUpgrade(http) is { } refusal)
             await RefuseAsync(http, refusal);
-        else if (await CheckAsync(http) is { } visit)
-            await AdmitAsync(http, visit, room =>
+        else if (await CheckAsync(http) is { } visit && await EnterAsync(http, visit) is { } stay)
+        {
+            bool isChat = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1);
+            var connection = new Connection(stay.Room, isChat ? Dialect.Chat : Dialect.Plain, visit.Name, store, options, clock, log);
+            Transport transport;
+            try
             {
-                Dialect dialect = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1) ? Dialect.Chat : Dialect.Plain;
-                return new Connection(http, room, dialect, visit.Name, store, options, clock, log).RunAsync(visit.Resume, lifetime.ApplicationStopping);
+                connection.Join(visit.Resume); // before the 101: from the moment it is connected, a client misses nothing
+                transport = await Link.UpgradeAsync(http, isChat ? ChatV1 : null, clock);
+            }
+            catch
+            {
+                connection.Leave();
+                stay.Dispose();
+                throw;
+            }
+            CancellationToken stopping = lifetime.ApplicationStopping;
+            await Link.GoOnAsync(http, async () =>
+            {
+                using (stay)
+                    await connection.RunAsync(transport, stopping);
             });
+        }
     }
 
     /// <summary>What the request asks for; null when it has been refused.</summary>
@@ -51,41 +68,46 @@ sealed class Admission(
         return null;
     }
 
-    /// <summary>Counts a client in, lets it into its room for as long as it stays there, and counts it out.</summary>
-    public async Task AdmitAsync(HttpContext http, Visit visit, Func<Room, Task> stay)
+    /// <summary>Counts a client in and lets it into its room, until what is returned is disposed; null when it has been refused.</summary>
+    public async ValueTask<Stay?> EnterAsync(HttpContext http, Visit visit)
     {
         int clients = Interlocked.Increment(ref _clients);
         Room? room = null;
         try
         {
             if (clients > options.MaxConnections)
-            {
                 await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, $"there are {options.MaxConnections} clients already"));
-                return;
-            }
-            room = await rooms.EnterAsync(visit.Room, http.RequestAborted);
-            if (room is null)
-            {
+            else if ((room = await rooms.EnterAsync(visit.Room, http.RequestAborted)) is null)
                 await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, $"there are {options.MaxRooms} rooms already"));
-                return;
-            }
-            log.Connected(clients);
-            await stay(room);
         }
-        catch (StoreUnavailableException error) when (!http.Response.HasStarted)
+        catch (StoreUnavailableException error)
         {
             await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, error.Message));
         }
-        catch (OperationCanceledException) when (http.RequestAborted.IsCancellationRequested) { } // gone
         finally
         {
-            clients = Interlocked.Decrement(ref _clients);
-            if (room is not null)
-            {
-                rooms.Leave(room);
-                log.Disconnected(clients);
-            }
+            if (room is null)
+                Interlocked.Decrement(ref _clients);
         }
+        if (room is null)
+            return null;
+        log.Connected(clients);
+        return new Stay(this, room);
+    }
+
+    void Leave(Room room)
+    {
+        int clients = Interlocked.Decrement(ref _clients);
+        rooms.Leave(room);
+        log.Disconnected(clients);
+    }
+
+    /// <summary>A stay is one client's time in a room.</summary>
+    public sealed class Stay(Admission admission, Room room) : IDisposable
+    {
+        public Room Room => room;
+
+        public void Dispose() => admission.Leave(room);
     }
 
     static Problem? CheckUpgrade(HttpContext http)

@@ -1,5 +1,7 @@
 using System.Buffers;
-using System.Net.WebSockets;
+using System.Buffers.Binary;
+using System.IO.Pipelines;
+using System.Text;
 
 namespace ChatMinimal;
 
@@ -8,14 +10,11 @@ namespace ChatMinimal;
 /// It decides who closes, with which code (RFC 6455 section 7.4.1).
 /// </summary>
 sealed class Connection(
-    HttpContext http, Room room, Dialect dialect, string? name,
-    IMessageStore store, ChatOptions options, TimeProvider clock, ILogger log)
+    Room room, Dialect dialect, string? name, IMessageStore store, ChatOptions options, TimeProvider clock, ILogger log)
 {
-    const WebSocketCloseStatus TryAgainLater = (WebSocketCloseStatus)1013; // registered with IANA later than the enumeration
+    const ushort Normal = 1000, GoingAway = 1001, TryAgainLater = 1013; // IANA's registry has the last one
 
     public const int JsonAllowance = 8; // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
-    const int MostFragments = 16_384;  // a message: more is not speech, only work
-    const int FirstBuffer = 4096;      // bytes: nearly every message
     const int LongestUnit = 256;       // messages submitted at once
     const int LargestUnit = 256 << 10; // bytes of text, likewise
     const int CatchUpMessages = 256;   // read from the store at a time
@@ -38,9 +37,8 @@ sealed class Connection(
 
     // The receive loop's.
     TokenBucket _bucket = new(options.MessagesPerSecond, options.Burst, clock);
-    byte[] _inbox = [];
-    int _inboxLength;
-    readonly List<Draft> _unit = []; // heard and not yet submitted; under the lock, as are the next four
+    MessageReader _reader = new(dialect == Dialect.Chat ? JsonAllowance * options.MaxMessageBytes : options.MaxMessageBytes);
+    List<Draft>? _unit;       // heard and not yet submitted; under the lock, as are the next four
     int _unitBytes;
     bool _isSubmitting;
     Task _submitting = Task.CompletedTask;
@@ -48,10 +46,11 @@ sealed class Connection(
     long _submitted;          // the last seq that a message of its own got
     bool _isGivenUp;          // nothing more is submitted
     long? _typedAt;
+    bool _isDeaf;             // it broke the protocol
+    ReadOnlyMemory<byte> _hello;
     volatile bool _receiving; // false: busy with a message, so that the peer cannot be heard
 
     readonly Lock _lock = new(); // guards how it ends
-    WebSocket? _socket;
     Task? _closing;
     ITimer? _deadline;
     bool _ended;
@@ -67,34 +66,26 @@ sealed class Connection(
     /// <summary>The window has moved past the cursor: the store has what follows.</summary>
     public bool IsBehind { get; private set; }
 
-    /// <summary>Joins, accepts, greets, and listens until it is over. All ends of a connection meet here.</summary>
-    public async Task RunAsync(Resume resume, CancellationToken stopping)
+    /// <summary>Joins the room; from here on it misses nothing. To be followed by <see cref="RunAsync"/> or <see cref="Leave"/>.</summary>
+    public void Join(Resume resume) => _hello = room.Join(this, resume);
+
+    public void Leave() => room.Leave(this);
+
+    /// <summary>Greets, and listens until it is over. All ends of a connection meet here.</summary>
+    public async Task RunAsync(Transport transport, CancellationToken stopping)
     {
-        byte[] hello = room.Join(this, resume); // before the 101: from the moment it is connected, a client misses nothing
         try
         {
-            (_socket, Transport transport) = await Transport.AcceptAsync(http, dialect == Dialect.Chat ? Admission.ChatV1 : null);
             if (dialect == Dialect.Chat)
-                await transport.WriteInTurnAsync(hello);
+                await transport.WriteInTurnAsync(_hello);
+            _hello = default;
             Transport = transport;
             transport.Open(this);
             if (stopping.IsCancellationRequested)
                 _ = SayGoodbye(); // the farewell to everyone may have come too early for this one
-
-            while (true)
-            {
-                ValueTask<bool> receiving = TryReceiveAsync();
-                if (!receiving.IsCompleted)
-                    Submit(); // nothing more is at hand: what was heard goes off together
-                if (!await receiving)
-                    break;
-                await HearAsync(_inbox.AsMemory(0, _inboxLength));
-            }
-            Submit();
-            await _submitting; // what it said last, too
-            await Close(_socket.CloseStatus ?? WebSocketCloseStatus.NormalClosure, _socket.CloseStatusDescription, options.SendTimeout);
+            await ListenAsync(transport);
         }
-        catch (Exception error) when (IsTorn(error)) { } // the peer is gone, or was told 1002 or 1007 by the library
+        catch (Exception error) when (IsTorn(error)) { } // the peer is gone
         finally
         {
             room.Leave(this);
@@ -103,67 +94,75 @@ sealed class Connection(
     }
 
     /// <summary>Tells the peer that the server stops, after what it has yet to be sent.</summary>
-    public Task SayGoodbye() => Close(WebSocketCloseStatus.EndpointUnavailable, "the server is shutting down", s_shutdownTimeout);
+    public Task SayGoodbye() => Close(GoingAway, "the server is shutting down", s_shutdownTimeout);
 
     public void WakePump() => room.WakePump(this);
 
     // ---- Receiving
 
-    // Puts the next message in the inbox. False: the peer has closed.
-    async ValueTask<bool> TryReceiveAsync()
+    async Task ListenAsync(Transport transport)
     {
-        ReturnInbox();
-        _receiving = true;
-        // Zero bytes first, so that an idle connection owns no buffer.
-        ValueWebSocketReceiveResult received = await _socket!.ReceiveAsync(Memory<byte>.Empty, default);
-        int limit = dialect == Dialect.Chat ? JsonAllowance * options.MaxMessageBytes : options.MaxMessageBytes;
-        for (int fragments = 0; ; fragments++)
+        while (true)
         {
-            if (received.MessageType == WebSocketMessageType.Close)
-                return false;
-            if (received.MessageType == WebSocketMessageType.Binary)
-                _ = Close(WebSocketCloseStatus.InvalidMessageType, "text messages only", options.SendTimeout);
-            // Counted here, for the library never shows a frame's length.
-            else if (_inboxLength > limit)
-                _ = Close(WebSocketCloseStatus.MessageTooBig, $"a message may have {limit} bytes", options.SendTimeout);
-            else if (fragments > MostFragments)
-                _ = Close(WebSocketCloseStatus.MessageTooBig, $"a message may have {MostFragments} fragments", options.SendTimeout);
-            if (IsClosing)
-                _inboxLength = 0; // said after the end
-            if (received.EndOfMessage)
+            ValueTask<ReadResult> reading = transport.ReadAsync();
+            if (!reading.IsCompleted)
+                Submit(); // nothing more is at hand: what was heard goes off together
+            _receiving = true;
+            ReadResult read = await reading;
+            _receiving = false;
+            ReadOnlySequence<byte> bytes = read.Buffer;
+            if (_isDeaf)
+                bytes = bytes.Slice(bytes.End);
+            while (!_isDeaf && _reader.Read(ref bytes) is var heard && heard != Heard.NotYet)
+            {
+                if (heard == Heard.Close)
+                {
+                    Submit();
+                    await _submitting; // what it said last, too
+                    await Close(_reader.Code == 0 ? Normal : _reader.Code, Encoding.UTF8.GetString(_reader.Payload), options.SendTimeout);
+                    return;
+                }
+                await HearAsync(heard);
+            }
+            transport.AdvanceTo(bytes.Start, bytes.End);
+            if (read.IsCompleted)
+                return; // without a word; EndAsync waits for what it said
+        }
+    }
+
+    async ValueTask HearAsync(Heard heard)
+    {
+        switch (heard)
+        {
+            case Heard.Ping when !IsClosing:
+                await ReplyAsync(Frame.Of(Frame.Pong, _reader.Payload)); // and reads on when that is out, so that no pongs pile up
                 break;
-            EnsureInbox();
-            received = await _socket.ReceiveAsync(_inbox.AsMemory(_inboxLength), default);
-            _inboxLength += received.Count;
-        }
-        _receiving = false;
-        return true;
-    }
-
-    async ValueTask HearAsync(ReadOnlyMemory<byte> message)
-    {
-        if (IsClosing)
-            return;
-        log.Heard(message.Span);
-        if (dialect == Dialect.Plain)
-            await SayAsync(new Draft(Name, Key: null, message.ToArray()));
-        else
-            await DoAsync(Utterance.Parse(message.Span, options.MaxMessageBytes));
-        // A flooder is not read, so that TCP pushes back on it, and nobody else notices.
-        if (_bucket.Take() is { Ticks: > 0 } pause)
-        {
-            Submit();
-            await Task.Delay(pause, clock);
+            case Heard.Fault:
+                _isDeaf = true; // what follows means nothing; it is read all the same, for a reset would overtake the close frame
+                _ = Close(_reader.Code, _reader.Reason, options.SendTimeout);
+                break;
+            case Heard.Text when !IsClosing:
+                log.Heard(_reader.Payload);
+                if (dialect == Dialect.Plain)
+                    await SayAsync(new Draft(Name, Key: null, _reader.Payload));
+                else
+                    await DoAsync(Utterance.Parse(_reader.Payload, options.MaxMessageBytes));
+                // A flooder is not read, so that TCP pushes back on it, and nobody else notices.
+                if (_bucket.Take() is { Ticks: > 0 } pause)
+                {
+                    Submit();
+                    await Task.Delay(pause, clock);
+                }
+                break;
         }
     }
 
-    async ValueTask DoAsync(Utterance utterance)
+    ValueTask DoAsync(Utterance utterance)
     {
         switch (utterance)
         {
             case Utterance.Say say:
-                await SayAsync(new Draft(Name, say.Key, say.Text));
-                break;
+                return SayAsync(new Draft(Name, say.Key, say.Text));
             case Utterance.Name { Value: var newName }:
                 room.Rename(this, newName == "" ? null : newName);
                 break;
@@ -174,9 +173,9 @@ sealed class Connection(
                 room.Typing(this);
                 break;
             case Utterance.Refused { Refusal: var refusal }:
-                await ReplyAsync(Words.Refused(refusal));
-                break;
+                return ReplyAsync(Words.Refused(refusal));
         }
+        return default;
     }
 
     // ---- Submitting: one unit is on its way, another gathers; with both full, the peer is not read
@@ -185,12 +184,12 @@ sealed class Connection(
     {
         lock (_lock)
         {
-            _unit.Add(draft);
+            (_unit ??= []).Add(draft);
             _unitBytes += draft.Text.Length;
             if (_unit.Count < LongestUnit && _unitBytes < LargestUnit)
                 return default;
             Submit();
-            if (_unit.Count == 0)
+            if (_unit is null)
                 return default;
             _taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
             return new(_taken.Task);
@@ -202,7 +201,7 @@ sealed class Connection(
     {
         lock (_lock)
         {
-            if (_isSubmitting || _unit.Count == 0)
+            if (_isSubmitting || _unit is null)
                 return;
             _isSubmitting = true;
             _submitting = SubmitAsync();
@@ -211,25 +210,24 @@ sealed class Connection(
 
     async Task SubmitAsync()
     {
-        while (TakeUnit() is { Length: > 0 } drafts)
+        while (TakeUnit() is { } drafts)
             await (dialect == Dialect.Plain ? KeepPlainlyAsync(drafts) : KeepAsync(drafts));
     }
 
-    Draft[] TakeUnit()
+    List<Draft>? TakeUnit()
     {
         lock (_lock)
         {
-            Draft[] drafts = _isGivenUp ? [] : [.. _unit];
-            _unit.Clear();
-            _unitBytes = 0;
-            _isSubmitting = drafts.Length > 0;
+            List<Draft>? drafts = _isGivenUp ? null : _unit;
+            (_unit, _unitBytes) = (null, 0);
+            _isSubmitting = drafts is not null;
             _taken?.SetResult();
             _taken = null;
             return drafts;
         }
     }
 
-    async ValueTask KeepAsync(Draft[] drafts)
+    async ValueTask KeepAsync(List<Draft> drafts)
     {
         try
         {
@@ -249,7 +247,7 @@ sealed class Connection(
     }
 
     // There is no way to refuse in the plain dialect: the messages wait, and those behind them, so that there is no hole between two.
-    async ValueTask KeepPlainlyAsync(Draft[] drafts)
+    async ValueTask KeepPlainlyAsync(List<Draft> drafts)
     {
         long since = clock.GetTimestamp();
         while (true)
@@ -273,24 +271,6 @@ sealed class Connection(
     }
 
     ValueTask ReplyAsync(byte[] frame) => Transport!.WriteFramesAsync(frame);
-
-    void EnsureInbox()
-    {
-        if (_inboxLength < _inbox.Length)
-            return;
-        byte[] larger = ArrayPool<byte>.Shared.Rent(Math.Max(FirstBuffer, 2 * _inbox.Length));
-        _inbox.AsSpan(0, _inboxLength).CopyTo(larger);
-        int length = _inboxLength;
-        ReturnInbox();
-        (_inbox, _inboxLength) = (larger, length);
-    }
-
-    void ReturnInbox()
-    {
-        if (_inbox.Length > 0)
-            ArrayPool<byte>.Shared.Return(_inbox);
-        (_inbox, _inboxLength) = ([], 0);
-    }
 
     // ---- Sending: the pump calls these, one at a time
 
@@ -424,7 +404,7 @@ sealed class Connection(
     // ---- Ending
 
     /// <summary>Completes when all that was appended so far has been sent, or when that takes too long.</summary>
-    public async Task DrainAsync()
+    async Task DrainAsync()
     {
         Submit(); // what was heard before is said before
         if (_logEnds)
@@ -445,7 +425,7 @@ sealed class Connection(
     bool IsClosing => Volatile.Read(ref _closing) is not null;
 
     // The first reason is the one that counts. The peer has that long to take it and to answer.
-    Task Close(WebSocketCloseStatus code, string? reason, TimeSpan within)
+    Task Close(ushort code, string reason, TimeSpan within)
     {
         lock (_lock)
         {
@@ -458,13 +438,16 @@ sealed class Connection(
         }
     }
 
-    async Task CloseAsync(WebSocketCloseStatus code, string? reason)
+    async Task CloseAsync(ushort code, string reason)
     {
         await Task.Yield(); // not under the lock
         try
         {
-            // Not CloseAsync: that one would read, too, and wait for ever for a peer that does not answer.
-            await _socket!.CloseOutputAsync(code, reason, default);
+            await DrainAsync(); // the close frame comes last, after all that was said before it
+            var payload = new byte[sizeof(ushort) + Encoding.UTF8.GetByteCount(reason)];
+            BinaryPrimitives.WriteUInt16BigEndian(payload, code);
+            Encoding.UTF8.GetBytes(reason, payload.AsSpan(sizeof(ushort)));
+            await Transport!.WriteFramesAsync(Frame.Of(Frame.Close, payload));
         }
         catch (Exception error) when (IsTorn(error)) { } // the peer was faster
     }
@@ -474,7 +457,7 @@ sealed class Connection(
     {
         _logEnds = true;
         room.Leave(this);
-        log.GaveUp((int)TryAgainLater, reason);
+        log.GaveUp(TryAgainLater, reason);
         _ = Close(TryAgainLater, reason, options.SendTimeout);
     }
 
@@ -484,26 +467,23 @@ sealed class Connection(
         {
             if (_ended)
                 return;
-            http.Abort();
+            Transport?.Abort();
         }
         _logEnds = true;
         _drained?.TrySetResult();
     }
 
-    // After this, nobody touches the HttpContext: it is the framework's again.
+    // After this, nobody touches the transport: it is the framework's again.
     async Task EndAsync()
     {
-        ReturnInbox();
-        _logEnds = true;
-        if (Transport is { } transport)
+        // A peer that is gone, or does not read what is still stuck, must not keep us.
+        using (clock.CreateTimer(_ => Abort(), null, s_drainTimeout, Timeout.InfiniteTimeSpan))
         {
-            Task retired = transport.RetireAsync();
-            if (!retired.IsCompleted)
-            {
-                // A peer that has closed, or was closed, and does not read what is still stuck.
-                using ITimer patience = clock.CreateTimer(_ => Abort(), null, s_drainTimeout, Timeout.InfiniteTimeSpan);
-                await retired;
-            }
+            Submit();
+            await _submitting; // what it said last, too
+            _logEnds = true;
+            if (Transport is { } transport)
+                await transport.RetireAsync();
         }
         lock (_lock)
         {
@@ -512,6 +492,5 @@ sealed class Connection(
         }
     }
 
-    static bool IsTorn(Exception error) =>
-        error is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException or InvalidOperationException;
+    static bool IsTorn(Exception error) => error is OperationCanceledException or IOException or ObjectDisposedException or InvalidOperationException;
 }

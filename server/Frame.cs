@@ -9,7 +9,7 @@ namespace ChatMinimal;
 /// </summary>
 static class Frame
 {
-    public const byte Text = 0x1, Close = 0x8, Ping = 0x9, FirstControl = Close;
+    public const byte Continuation = 0x0, Text = 0x1, Binary = 0x2, Close = 0x8, Ping = 0x9, Pong = 0xA, FirstControl = Close;
 
     public static readonly byte[] EmptyPing = Of(Ping, []);
 

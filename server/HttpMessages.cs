@@ -98,15 +98,15 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
         // "epoch/seq", as it was told with each event.
         if (http.Request.Headers["Last-Event-ID"].ToString().Split('/') is [var epoch, var seq] && long.TryParse(seq, NumberStyles.None, CultureInfo.InvariantCulture, out long after))
             visit = visit with { Resume = new Resume(after, epoch, visit.Resume.Last) };
-        await admission.AdmitAsync(http, visit, async room =>
+        using Admission.Stay? stay = await admission.EnterAsync(http, visit);
+        if (stay is null)
+            return;
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, lifetime.ApplicationStopping);
+        try
         {
-            using var end = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, lifetime.ApplicationStopping);
-            try
-            {
-                await StreamAsync(http.Response, room, visit.Resume, end.Token);
-            }
-            catch (OperationCanceledException) { } // gone, or we are; the client comes back with the last id
-        });
+            await StreamAsync(http.Response, stay.Room, visit.Resume, end.Token);
+        }
+        catch (OperationCanceledException) { } // gone, or we are; the client comes back with the last id
     }
 
     // A stream reads from the store page by page: a slow one lags, and costs nobody anything.

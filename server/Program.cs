@@ -14,7 +14,11 @@ builder.WebHost.UseKestrelHttpsConfiguration();
 builder.WebHost.ConfigureKestrel(kestrel =>
 {
     kestrel.AddServerHeader = false;
-    kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Protocols = HttpProtocols.Http1); // where WebSockets come from
+    kestrel.ConfigureEndpointDefaults(endpoint =>
+    {
+        endpoint.Protocols = HttpProtocols.Http1; // where WebSockets come from
+        endpoint.Use(Link.Offer);
+    });
 });
 builder.UseDefaultAddress("http://localhost:8765"); // the course's
 
@@ -40,7 +44,6 @@ app.UseSecurityHeaders();
 app.UseSocketsAtTheRoot();      // the course's clients connect to ws://localhost:8765, without a path
 app.UseDefaultFiles();          // / is index.html
 app.UseRouting();
-app.Use(Transport.Offer);
 app.UseWebSockets();
 
 app.MapStaticAssets();          // web/: with types, ETags, compression

@@ -66,14 +66,15 @@ sealed class Rooms : IDisposable
 
     public void Leave(Room room)
     {
+        Entry entry;
         lock (_lock)
         {
-            Entry entry = _open[room.Name];
+            entry = _open[room.Name];
             if (--entry.Users > 0)
                 return;
             _open.Remove(room.Name);
-            entry.Dispose();
         }
+        entry.Dispose(); // outside the lock: who followed the log ends in here
     }
 
     /// <summary>Every socket is told 1001 (RFC 6455 section 7.4.1: going away), after what it has yet to read.</summary>

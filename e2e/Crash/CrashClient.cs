@@ -65,7 +65,7 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
                     await talking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 }
             }
-            catch (Exception error) when (error is WebSocketException or OperationCanceledException or IOException) { } // again
+            catch (Exception error) when (error is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException) { } // again
         }
     }
 
