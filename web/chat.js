@@ -26,6 +26,10 @@ const TEXTS = {
     edit: "Corriger",
     gap: (count) => (count === 1 ? "1 message n’est plus conservé" : `${count} messages ne sont plus conservés`),
     newLog: "Le salon a recommencé à zéro",
+    loading: "Messages antérieurs…",
+    failed: "Messages antérieurs indisponibles",
+    beginning: "Début du salon",
+    trimmed: "Messages antérieurs non conservés",
     badName: "32 caractères au plus, sur une ligne.",
     badRoom: "Ce nom de salon n’est pas valable : 1 à 64 lettres sans accent, chiffres, - ou _.",
     limit: (length, limit) => `${length} / ${limit} octets`,
@@ -53,6 +57,10 @@ const TEXTS = {
     edit: "Edit",
     gap: (count) => (count === 1 ? "1 message is no longer kept" : `${count} messages are no longer kept`),
     newLog: "The room has started afresh",
+    loading: "Earlier messages…",
+    failed: "Earlier messages are unavailable",
+    beginning: "Beginning of the room",
+    trimmed: "Earlier messages are no longer kept",
     badName: "32 characters at most, on one line.",
     badRoom: "This is not the name of a room: 1 to 64 letters without accents, digits, - or _.",
     limit: (length, limit) => `${length} / ${limit} bytes`,
@@ -62,6 +70,7 @@ const TEXTS = {
 
 const TYPING_EVERY = 2000; // ms: how often it is told
 const TYPING_LASTS = 4000; // ms: how long it is shown
+const READ_BACK_PAUSE = 1000; // ms after a failure: who scrolls does so sixty times a second
 const LIMIT_SHOWN = 0.8; // of the longest message: from there on its length is of interest
 
 const language = navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase()).find((tag) => tag in TEXTS) ?? "en";
@@ -134,17 +143,26 @@ nameField.addEventListener("keydown", (event) => {
 
 // ---- Hearing
 
-connection.addEventListener("hello", ({ detail: { next, wasAnother, first } }) => {
-  if (wasAnother) log.divide(texts.newLog);
-  quietUntil = next > first ? next - 1 : 0;
-  byId("log").ariaBusy = String(quietUntil > 0);
+connection.addEventListener("hello", ({ detail: { first, next, seen, wasAnother } }) => {
+  if (wasAnother) log.restart(texts.newLog);
+  quietUntil = next - 1;
+  setCatchingUp(quietUntil > seen);
+  keptFrom = first;
+  failedAt = 0;
   showEmpty();
+  readBack();
 });
 
 let quietUntil = 0; // the last seq of what one begins with: history is not read aloud
+let isCatchingUp = true;
+function setCatchingUp(isSo) {
+  isCatchingUp = isSo;
+  byId("log").ariaBusy = String(isSo);
+}
+
 connection.addEventListener("message", ({ detail: message }) => {
   log.append(message, connection.isMine(message.key));
-  if (message.seq >= quietUntil) byId("log").ariaBusy = "false";
+  if (isCatchingUp && message.seq >= quietUntil) setCatchingUp(false);
   typists.delete(message.name ?? "");
   showTyping();
   showEmpty();
@@ -189,6 +207,42 @@ function showTyping() {
   for (const [name, until] of typists) if (until < Date.now()) typists.delete(name);
   const names = Array.from(typists.keys(), (name) => name || texts.someone);
   byId("typing").textContent = names.length === 0 ? "" : texts.typing(names.slice(0, 3));
+}
+
+// ---- Reading back
+
+let keptFrom = 1; // the oldest seq the server has, as far as it has said
+let isReadingBack = false;
+let failedAt = 0; // when reading back last failed; 0: it did not
+
+// A page at a time, as long as the reader is near the top. What one begins with comes first; and without a link it is the
+// link that is wanted.
+async function readBack() {
+  const before = log.oldest;
+  const mayAsk = connection.isReady && !isCatchingUp && !isReadingBack && Date.now() - failedAt > READ_BACK_PAUSE;
+  if (!mayAsk || before <= keptFrom || !log.isNearTop) return showTop();
+  isReadingBack = true;
+  showTop();
+  const page = await connection.older(before);
+  isReadingBack = false;
+  failedAt = page ? 0 : Date.now();
+  if (page) keptFrom = page.first;
+  if (page?.messages.length > 0 && log.oldest === before) log.prepend(page.messages, (key) => connection.isMine(key));
+  showTop();
+}
+
+log.addEventListener("top", readBack);
+
+// What there is above the first message. Its place is always kept, so that nothing moves.
+function showTop() {
+  const { oldest } = log;
+  let state = "";
+  if (isReadingBack) state = "loading";
+  else if (oldest === 1) state = "beginning";
+  else if (oldest > 0 && oldest <= keptFrom) state = "trimmed";
+  else if (oldest > 0 && failedAt) state = "failed";
+  byId("top").dataset.state = state;
+  byId("top").textContent = texts[state] ?? "";
 }
 
 // ---- Showing

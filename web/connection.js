@@ -4,7 +4,7 @@
  * A connection is a cursor in a room's log that outlives its sockets. It knows the last seq it has seen and what it has
  * said without hearing it back; on every new socket it resumes after the one and says the other again. It knows no DOM.
  *
- * Events, each with the server's words in `detail`: message, gap, refused, presence, typing; and hello {…, isNewLog},
+ * Events, each with the server's words in `detail`: message, gap, refused, presence, typing; and hello {…, seen, wasAnother},
  * logged {key, isShown}, state {state: "connecting" | "connected" | "waiting" | "offline", retryAt}.
  */
 class ChatConnection extends EventTarget {
@@ -13,6 +13,8 @@ class ChatConnection extends EventTarget {
   static FIRST_PAUSE = 500; // ms
   static LONGEST_PAUSE = 30_000; // ms
   static HISTORY = 50; // messages to begin with
+  static OLDER = 50; // messages a step further back
+  static OLDER_PATIENCE = 10_000; // ms for them to come
 
   limits = { message: 65_536, name: 32 };
 
@@ -78,6 +80,24 @@ class ChatConnection extends EventTarget {
     if (this.#isReady) this.#send({ type: "typing" });
   }
 
+  /**
+   * What the log holds before this seq: {first, messages}, at most OLDER of them, oldest first. Null when it cannot be had
+   * now, or when the log is another by then.
+   */
+  async older(before) {
+    const epoch = this.#epoch;
+    const address = new URL("messages", this.#address);
+    address.protocol = address.protocol.replace("ws", "http");
+    address.search = new URLSearchParams({ ...this.#query, before, last: ChatConnection.OLDER });
+    try {
+      const response = await fetch(address, { signal: AbortSignal.timeout(ChatConnection.OLDER_PATIENCE) });
+      const page = response.ok ? await response.json() : null;
+      return page?.epoch === epoch && epoch === this.#epoch ? page : null;
+    } catch {
+      return null; // no link, or not our words: whoever asked may ask again
+    }
+  }
+
   connect() {
     clearTimeout(this.#retry);
     const query = new URLSearchParams({ ...this.#query, last: ChatConnection.HISTORY });
@@ -126,17 +146,16 @@ class ChatConnection extends EventTarget {
 
   #greet(hello) {
     const isNewLog = hello.epoch !== this.#epoch;
+    const wasAnother = isNewLog && this.#epoch !== null;
     if (isNewLog) {
-      const wasAnother = this.#epoch !== null;
       this.#epoch = hello.epoch;
       this.#last = Math.max(hello.first, hello.next - ChatConnection.HISTORY) - 1;
-      hello = { ...hello, wasAnother };
     }
     this.limits = hello.limits;
     this.#isReady = true;
     this.#failures = 0;
     this.#tellState("connected");
-    this.#tell("hello", hello);
+    this.#tell("hello", { ...hello, seen: this.#last, wasAnother });
     this.#sayAll();
   }
 
@@ -209,7 +228,7 @@ class ChatConnection extends EventTarget {
  * and two tabs of one room never overwrite each other's. Without localStorage it lives as long as the page.
  */
 class Outbox {
-  static REMEMBERED = 200; // keys: one's own words in the history one begins with, and then some
+  static REMEMBERED = 1000; // keys: one's own words in as much as a page shows
 
   #prefix;
   #mineKey;

@@ -218,6 +218,22 @@ public sealed class ConversationTests : PageTest
     }
 
     [Test]
+    public async Task A_page_opened_from_disk_reads_back()
+    {
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0), ("InviteKey", "sésame")));
+        using Peer talker = await Peer.ChatAsync(server, $"invite={Uri.EscapeDataString("sésame")}");
+        string[] texts = [.. Enumerable.Range(1, 60).Select(number => $"message {number}")];
+        foreach (string text in texts)
+            await talker.SayAsync(text.Replace(' ', '-'), text);
+        await talker.HearTextsAsync(texts.Length);
+        string page = new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "index.html")).AbsoluteUri;
+        Person reader = await OpenAsync($"{page}?server=127.0.0.1:{server.Port}&invite={Uri.EscapeDataString("sésame")}");
+        await reader.SeesAsync(texts[10..]);
+        await reader.Messages.First.ScrollIntoViewIfNeededAsync();
+        await reader.SeesAsync(texts);
+    }
+
+    [Test]
     public async Task It_speaks_French_or_English_as_the_browser_does()
     {
         ChatServer server = Serve(ChatServer.Start());

@@ -1,0 +1,187 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using Microsoft.Playwright;
+using NUnit.Framework;
+using static Microsoft.Playwright.Assertions;
+
+namespace ChatMinimal.E2E.Page;
+
+public sealed class ReadingBackTests : PageTest
+{
+    const int Step = 50; // messages, as the page asks for them
+    const string Address = "**/messages?*";
+    const string Loading = "Messages antérieurs…";
+
+    [Test]
+    public async Task One_reads_back_to_the_first_message_and_keeps_the_place()
+    {
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0)));
+        using Peer ana = await TalkerAsync(server, 300);
+        Person reader = await OpenAsync(server);
+        await Expect(reader.Messages).ToHaveCountAsync(Step);
+        await Expect(reader.Messages.Last).ToBeInViewportAsync();
+        var gate = new Gate();
+        await reader.Page.RouteAsync(Address, gate.PassAsync);
+
+        int news = 0;
+        for (int shown = Step; shown < 300; shown += Step)
+        {
+            gate.Shut();
+            await ScrollToAsync(reader, shown % 100 == 0 ? 0 : 250); // at the very top, and near it
+            await Expect(reader.Page.GetByText(Loading)).ToHaveCountAsync(1);
+            ILocator read = reader.Messages.Filter(new() { HasTextRegex = new($"^message {300 - shown + 15}$") });
+            await Expect(read).ToBeInViewportAsync();
+            double place = await PlaceOfAsync(read);
+            news++;
+            await ana.SayAsync($"n{news}", $"message {300 + news}");
+            await Expect(reader.Newer).ToHaveTextAsync(new Regex($"^{news} nouveau"));
+            Assert.That(await PlaceOfAsync(read), Is.EqualTo(place), "what is new does not move what is read");
+
+            gate.Open();
+            await Expect(reader.Messages).ToHaveCountAsync(shown + Step + news);
+            await Expect(reader.Page.GetByText(Loading)).ToHaveCountAsync(0);
+            Assert.That(await PlaceOfAsync(read), Is.EqualTo(place).Within(1), "nor does what is old"); // a view scrolls by whole pixels
+        }
+
+        await reader.SeesAsync(Messages(1, 300 + news));
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Page.GetByText("Début du salon")).ToBeInViewportAsync();
+        await Expect(reader.Page.Locator(".author")).ToHaveTextAsync(["Ana"]); // one group, wherever the pages ended
+        Assert.That(gate.Asked, Is.EqualTo(300 / Step - 1), "a page is asked for once");
+
+        await reader.Newer.ClickAsync();
+        await Expect(reader.Messages.Last).ToBeInViewportAsync();
+    }
+
+    [Test]
+    public async Task A_view_that_is_not_filled_is_filled()
+    {
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0)));
+        using Peer ana = await TalkerAsync(server, 300);
+        Person reader = await OpenAsync(server, "", new() { ViewportSize = new() { Width = 800, Height = 6000 } });
+        await Expect(reader.Messages.Nth(4 * Step)).ToBeAttachedAsync();
+        await Expect(reader.Messages.Last).ToHaveTextAsync("message 300");
+        await Expect(reader.Messages.Last).ToBeInViewportAsync();
+        await Expect(reader.Log).ToHaveJSPropertyAsync("ariaBusy", "false");
+    }
+
+    [Test]
+    public async Task What_was_taken_off_the_page_is_read_back_and_what_is_no_longer_kept_is_told()
+    {
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0), ("KeepMessages", 150)));
+        using Peer ana = await TalkerAsync(server, 170);
+        Person reader = await OpenAsync(server);
+        await Expect(reader.Messages).ToHaveCountAsync(Step);
+        await reader.Page.EvaluateAsync("() => { MessageLog.LONGEST = 60; }");
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Messages).ToHaveCountAsync(100);
+        await ScrollToAsync(reader, 0);
+        await reader.SeesAsync(Messages(21, 170)); // 150 messages, for one who reads back
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Page.GetByText("Messages antérieurs non conservés")).ToBeInViewportAsync();
+
+        await reader.SayAsync("message 171"); // goes to the end
+        await reader.SeesAsync(Messages(112, 171));
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Messages.First).ToHaveTextAsync("message 62");
+        await ScrollToAsync(reader, 0);
+        await reader.SeesAsync(Messages(22, 171)); // 21 has gone meanwhile
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Page.GetByText("Messages antérieurs non conservés")).ToBeInViewportAsync();
+    }
+
+    [Test]
+    public async Task What_could_not_be_had_is_had_when_one_scrolls_again()
+    {
+        Expected = "503";
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0)));
+        using Peer ana = await TalkerAsync(server, 80);
+        Person reader = await OpenAsync(server);
+        await Expect(reader.Messages).ToHaveCountAsync(Step);
+        await reader.Page.RouteAsync(Address, route => route.FulfillAsync(new() { Status = 503 }));
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Page.GetByText("Messages antérieurs indisponibles")).ToBeInViewportAsync();
+        await Expect(reader.Messages).ToHaveCountAsync(Step);
+
+        await reader.Page.UnrouteAsync(Address);
+        await reader.Log.HoverAsync();
+        while (await reader.Messages.CountAsync() == Step) // it pauses for a second after a failure
+            await reader.Page.Mouse.WheelAsync(0, -100);
+        await reader.SeesAsync(Messages(1, 80));
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Page.GetByText("Début du salon")).ToBeInViewportAsync();
+    }
+
+    [Test]
+    public async Task Each_day_is_told_once_where_it_begins()
+    {
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0)));
+        using Peer ana = await TalkerAsync(server, 150);
+        Person reader = await OpenAsync(server, "", new() { TimezoneId = "UTC" });
+        await Expect(reader.Messages).ToHaveCountAsync(Step);
+        // As if the first 25 had been said two days ago, and the next 50 yesterday.
+        await reader.Page.RouteAsync(Address, async route =>
+        {
+            IAPIResponse response = await route.FetchAsync();
+            JsonObject page = JsonNode.Parse(await response.TextAsync())!.AsObject();
+            foreach (JsonNode? message in page["messages"]!.AsArray())
+            {
+                int days = (long)message!["seq"]! switch { <= 25 => 2, <= 75 => 1, _ => 0 };
+                message["at"] = DateTimeOffset.Parse((string)message["at"]!, CultureInfo.InvariantCulture).AddDays(-days).ToString("O");
+            }
+            await route.FulfillAsync(new() { Response = response, Body = page.ToJsonString() });
+        });
+        string[] days = await reader.Page.EvaluateAsync<string[]>(
+            "() => [2, 1].map((days) => new Date(Date.now() - days * 86400000).toLocaleDateString('fr-FR', { dateStyle: 'full' }))");
+        ILocator dividers = reader.Page.Locator(".divider");
+        await Expect(dividers).ToHaveCountAsync(0);
+
+        await ScrollToAsync(reader, 0);
+        await Expect(reader.Messages).ToHaveCountAsync(2 * Step);
+        await Expect(dividers).ToHaveTextAsync([days[1], "Aujourd’hui"]);
+        await ScrollToAsync(reader, 0);
+        await reader.SeesAsync(Messages(1, 150));
+        await Expect(dividers).ToHaveTextAsync([days[0], days[1], "Aujourd’hui"]);
+        await Expect(reader.Page.Locator(".author")).ToHaveCountAsync(3); // a group a day
+    }
+
+    static async Task<Peer> TalkerAsync(ChatServer server, int count)
+    {
+        Peer ana = await Peer.ChatAsync(server, "name=Ana&last=0");
+        foreach (string text in Messages(1, count))
+            await ana.SayAsync($"k{text[8..]}", text);
+        JsonObject heard;
+        do
+            heard = await ana.HearMessageAsync();
+        while ((long)heard["seq"]! < count); // not all of them where retention overtakes it
+        return ana;
+    }
+
+    static IEnumerable<string> Messages(int first, int last) => Enumerable.Range(first, last - first + 1).Select(number => $"message {number}");
+
+    static async Task ScrollToAsync(Person reader, int pixels) =>
+        await reader.Log.EvaluateAsync("(log, pixels) => { log.scrollTop = pixels; }", pixels);
+
+    static async Task<double> PlaceOfAsync(ILocator message) => (await message.BoundingBoxAsync())!.Y;
+
+    /// <summary>Lets requests through when it is open; those that come while it is shut wait.</summary>
+    sealed class Gate
+    {
+        volatile TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        int _asked;
+
+        public int Asked => Volatile.Read(ref _asked);
+
+        public void Shut() => _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public void Open() => _opened.SetResult();
+
+        public async Task PassAsync(IRoute route)
+        {
+            Interlocked.Increment(ref _asked);
+            await _opened.Task;
+            await route.ContinueAsync();
+        }
+    }
+}
