@@ -43,7 +43,7 @@ public sealed class LookTests : PageTest
         }
     }
 
-    [TestCase(ColorScheme.Light, 1280), TestCase(ColorScheme.Dark, 1280), TestCase(ColorScheme.Light, 320), TestCase(ColorScheme.Dark, 320)]
+    [TestCase(ColorScheme.Light, 1280), TestCase(ColorScheme.Dark, 320)]
     public async Task Axe_finds_nothing_serious_in_any_state(ColorScheme scheme, int width)
     {
         Expected = "WebSocket connection to";

@@ -31,7 +31,7 @@ public abstract class PageTest
         options ??= new();
         options.Locale ??= "fr-FR";
         IBrowserContext context = await Browser.Instance.NewContextAsync(options);
-        await context.Tracing.StartAsync(new() { Screenshots = true, Snapshots = true });
+        await context.Tracing.StartAsync(new() { Snapshots = true });
         IPage page = await context.NewPageAsync();
         _people.Add((context, page));
         page.Console += (_, message) =>

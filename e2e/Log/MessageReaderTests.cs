@@ -1,0 +1,117 @@
+using System.Buffers;
+using System.Text;
+using NUnit.Framework;
+
+namespace ChatMinimal.E2E.Log;
+
+/// <summary>RFC 6455 section 5, in literal bytes. The mask is 1 2 3 4 where it shows, and whatever the bytes are cut into.</summary>
+public sealed class MessageReaderTests
+{
+    const int Limit = 100;
+
+    static byte[] Masked(byte first, ReadOnlySpan<byte> payload) => RawPeer.Frame(first, payload);
+
+    static IEnumerable<TestCaseData> Messages()
+    {
+        yield return Case("a text", "Text:Hello", [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]); // section 5.7's own example
+        yield return Case("the empty text", "Text:", [0x81, 0x80, 1, 2, 3, 4]);
+        yield return Case("fragments cut inside a character", "Text:é", [0x01, 0x81, 1, 2, 3, 4, 0xC3 ^ 1, 0x80, 0x81, 1, 2, 3, 4, 0xA9 ^ 1]);
+        yield return Case("empty fragments", "Text:", [0x01, 0x80, 1, 2, 3, 4, 0x00, 0x80, 1, 2, 3, 4, 0x80, 0x80, 1, 2, 3, 4]);
+        yield return Case("a ping between fragments", "Ping:p Text:ab", [.. Masked(0x01, "a"u8), .. Masked(0x89, "p"u8), .. Masked(0x80, "b"u8)]);
+        yield return Case("two texts", "Text:a Text:b", [.. Masked(0x81, "a"u8), .. Masked(0x81, "b"u8)]);
+        yield return Case("as long as may be", $"Text:{new string('x', Limit)}", Masked(0x81, Encoding.ASCII.GetBytes(new string('x', Limit))));
+        yield return Case("a length in two bytes that one would do for", "Text:a", [0x81, 0xFE, 0, 1, 0, 0, 0, 0, (byte)'a']);
+        yield return Case("a length in eight bytes", "Text:a", [0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, (byte)'a']);
+        yield return Case("the longest pong", $"Pong:{new string('p', 125)}", Masked(0x8A, Encoding.ASCII.GetBytes(new string('p', 125))));
+        yield return Case("a close", "Close:1000", Masked(0x88, [0x03, 0xE8]));
+        yield return Case("a close with a reason", "Close:3000 bye", Masked(0x88, [0x0B, 0xB8, .. "bye"u8]));
+        yield return Case("a close without a code", "Close:0", Masked(0x88, []));
+        yield return Case("half a header", "", [0x81]);
+        yield return Case("half a mask", "", [0x81, 0x81, 1, 2]);
+        yield return Case("half a payload", "", [0x81, 0x82, 1, 2, 3, 4, 5]);
+
+        yield return Case("not masked", "Fault:1002", [0x81, 0x01, 0x61]);
+        yield return Case("each reserved bit: 1", "Fault:1002", Masked(0xC1, "a"u8));
+        yield return Case("each reserved bit: 2", "Fault:1002", Masked(0xA1, "a"u8));
+        yield return Case("each reserved bit: 3", "Fault:1002", Masked(0x91, "a"u8));
+        foreach (byte opcode in (byte[])[0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF])
+            yield return Case($"reserved opcode {opcode:x}", "Fault:1002", Masked((byte)(0x80 | opcode), "a"u8));
+        yield return Case("a continuation of nothing", "Fault:1002", Masked(0x80, "a"u8));
+        yield return Case("a continuation of what has ended", "Text:ab Fault:1002", [.. Masked(0x01, "a"u8), .. Masked(0x80, "b"u8), .. Masked(0x80, "c"u8)]);
+        yield return Case("a message inside a message", "Fault:1002", [.. Masked(0x01, "a"u8), .. Masked(0x81, "b"u8)]);
+        foreach (byte opcode in (byte[])[0x8, 0x9, 0xA])
+        {
+            yield return Case($"control frame {opcode:x} in fragments", "Fault:1002", Masked(opcode, []));
+            yield return Case($"control frame {opcode:x} of 126 bytes", "Fault:1002", Masked((byte)(0x80 | opcode), new byte[126]));
+        }
+        yield return Case("half a close code", "Fault:1002", Masked(0x88, [0x03]));
+        foreach (int code in (int[])[0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])
+            yield return Case($"close code {code}", "Fault:1002", Masked(0x88, [(byte)(code >> 8), (byte)code]));
+        foreach (int code in (int[])[1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999])
+            yield return Case($"close code {code}", $"Close:{code}", Masked(0x88, [(byte)(code >> 8), (byte)code]));
+        yield return Case("a close reason that is not UTF-8", "Fault:1007", Masked(0x88, [0x03, 0xE8, 0xC3, 0x28]));
+        foreach (string bad in (string[])["C328", "C080", "EDA080", "F4908080", "E282", "80", "FF"])
+            yield return Case($"not UTF-8: {bad}", "Fault:1007", Masked(0x81, Convert.FromHexString(bad)));
+        yield return Case("binary", "Fault:1003", Masked(0x82, "a"u8));
+        yield return Case("a byte too many", "Fault:1009", Masked(0x81, new byte[Limit + 1]));
+        yield return Case("a byte too many, told from the header", "Fault:1009", [0x81, 0x80 | 101, 1, 2, 3, 4]);
+        yield return Case("a byte too many in fragments", "Fault:1009", [.. Masked(0x01, new byte[60]), .. Masked(0x80, new byte[41])]);
+        yield return Case("more bytes than there are numbers", "Fault:1009", [0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4]);
+
+        static TestCaseData Case(string name, string told, byte[] bytes) => new TestCaseData(bytes, told).SetArgDisplayNames(name);
+    }
+
+    [TestCaseSource(nameof(Messages))]
+    public void What_is_read_is_what_the_RFC_says_however_it_is_cut(byte[] bytes, string told)
+    {
+        Assert.That(Read([bytes]), Is.EqualTo(told));
+        Assert.That(Read([.. bytes.Select(one => (byte[])[one])]), Is.EqualTo(told), "byte by byte");
+        for (int cut = 1; cut < bytes.Length; cut++)
+            Assert.That(Read([bytes[..cut], bytes[cut..]]), Is.EqualTo(told), $"cut at {cut}");
+    }
+
+    [Test]
+    public void Masks_are_taken_off_whatever_the_length()
+    {
+        for (int length = 0; length < Limit; length++)
+        {
+            string text = string.Concat(Enumerable.Range(0, length).Select(i => (char)('a' + i % 26)));
+            Assert.That(Read([Masked(0x81, Encoding.ASCII.GetBytes(text))]), Is.EqualTo($"Text:{text}"));
+        }
+    }
+
+    // As from a pipe: what was not read comes again, in front of what comes next, in pieces that need not be one.
+    static string Read(byte[][] pieces)
+    {
+        var reader = new MessageReader(Limit);
+        var told = new List<string>();
+        byte[] rest = [];
+        foreach (byte[] piece in pieces)
+        {
+            ReadOnlySequence<byte> bytes = Segment.Sequence(rest, piece);
+            while (reader.Read(ref bytes) is var heard && heard != Heard.NotYet)
+            {
+                string payload = Encoding.UTF8.GetString(reader.Payload);
+                told.Add(heard switch
+                {
+                    Heard.Fault => $"Fault:{reader.Code}",
+                    Heard.Close => $"Close:{reader.Code} {payload}".TrimEnd(),
+                    _ => $"{heard}:{payload}",
+                });
+                if (heard is Heard.Fault or Heard.Close)
+                    return string.Join(' ', told);
+            }
+            rest = bytes.ToArray();
+        }
+        return string.Join(' ', told);
+    }
+
+    sealed class Segment : ReadOnlySequenceSegment<byte>
+    {
+        public static ReadOnlySequence<byte> Sequence(byte[] first, byte[] second)
+        {
+            var end = new Segment { Memory = second, RunningIndex = first.Length };
+            return new ReadOnlySequence<byte>(new Segment { Memory = first, Next = end }, 0, end, second.Length);
+        }
+    }
+}
