@@ -1,0 +1,42 @@
+namespace ChatMinimal.Bench;
+
+/// <summary>How a server is started; {port} and {folder} stand for a free port and an empty folder.</summary>
+sealed record Launch(string Version, params string[] Command);
+
+/// <summary>A contestant is a server that can be measured: ours, or a peer.</summary>
+sealed record Contestant(string Name, string Title, Func<Launch> Prepare)
+{
+    public const string Reference = "bun"; // every figure is also told as a ratio to it
+    public const string Floor = "floor";
+
+    /// <summary>In the order of the tables.</summary>
+    public static Contestant[] All { get; } =
+    [
+        new("jit", "ChatMinimal (JIT)", () => Workshop.Published(aot: false)) { Tiered = true, Quick = true, Ours = true },
+        new("aot", "ChatMinimal (AOT)", () => Workshop.Published(aot: true)) { Quick = true, Ours = true },
+        new(Reference, "Bun, publish/subscribe", () => Workshop.Bun("chat.bun.js")) { Quick = true },
+        new("naive", "naive ASP.NET, foreach await SendAsync", () => Workshop.InThisAssembly("naive")) { Tiered = true, Quick = true },
+        new("signalr", "SignalR, Clients.All", () => Workshop.InThisAssembly("signalr")) { Tiered = true, SignalR = true },
+        new("ws", "Node ws, client.send", () => Workshop.Node("chat.ws.js")),
+        new("py-loop", "Python websockets, await each send", () => Workshop.Python("chat.websockets.py", "loop")),
+        new("py-broadcast", "Python websockets, broadcast()", () => Workshop.Python("chat.websockets.py", "broadcast")),
+        new(Floor, "floor: bare epoll in C, no real server", () => Workshop.C("floor.c")) { Quick = true, Rooms = false },
+    ];
+
+    public bool Tiered { get; init; } // compiled while it runs by the .NET runtime: needs a long warm-up
+    public bool Quick { get; init; }
+    public bool Ours { get; init; } // keeps messages, and answers /healthz
+    public bool SignalR { get; init; }
+    public bool Rooms { get; init; } = true;
+
+    public static Contestant Folder(string name, string path) =>
+        new(name, $"{name} (published before)", () => Workshop.InFolder(path)) { Tiered = !Workshop.IsNative(path), Quick = true, Ours = true };
+
+    /// <summary>Null, when the scenario can be asked of it.</summary>
+    public string? NotFor(Scenario scenario) => scenario switch
+    {
+        { Question: Question.Ingest } when !Ours => "n/a: keeps nothing",
+        { Plan.Rooms: > 1 } when !Rooms => "n/a: has no rooms",
+        _ => null,
+    };
+}
