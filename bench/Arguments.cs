@@ -16,9 +16,10 @@ sealed record Arguments
           --only SCENARIO,...     these scenarios; a name stands for all that begin with it
           --servers NAME,...      these servers
           --server-dir NAME=PATH  also the server published in PATH; may be given several times, to compare builds
+          --server-arg ARG        one more argument for our server, such as --server-arg=--Chat:Durability=full; may be given several times
           --warm SECONDS          before measuring (quick: {Benchmark.QuickWarm}, JIT {Benchmark.QuickWarmTiered}; full: {Benchmark.FullWarm}, JIT {Benchmark.FullWarmTiered})
           --seconds SECONDS       measured (quick: {Benchmark.QuickSeconds}; full: {Benchmark.FullSeconds})
-          --out FOLDER            where the results go (default: bench/results, if neither --only nor --servers nor --server-dir is given)
+          --out FOLDER            where the results go (default: bench/results, if everything is measured)
           --help
 
         Scenarios:
@@ -34,16 +35,18 @@ sealed record Arguments
     public string[] Only { get; init; } = [];
     public string[] Servers { get; init; } = [];
     public (string Name, string Path)[] ServerFolders { get; init; } = [];
+    public string[] ServerArguments { get; init; } = [];
     public double? Warm { get; init; }
     public double? Seconds { get; init; }
     public string? Out { get; init; }
 
-    public bool Filtered => Only.Length + Servers.Length + ServerFolders.Length > 0;
+    public bool Filtered => Only.Length + Servers.Length + ServerFolders.Length + ServerArguments.Length > 0;
 
     public static Arguments? Parse(string[] args, out string problem)
     {
         var arguments = new Arguments();
         problem = "";
+        args = [.. args.SelectMany(Split)];
         for (int i = 0; i < args.Length; i++)
         {
             string value = i + 1 < args.Length ? args[i + 1] : "";
@@ -58,6 +61,7 @@ sealed record Arguments
                 case "--seconds" when isNumber: arguments = arguments with { Seconds = number }; break;
                 case "--only" when value != "": arguments = arguments with { Only = value.Split(',') }; break;
                 case "--servers" when value != "": arguments = arguments with { Servers = value.Split(',') }; break;
+                case "--server-arg" when value != "": arguments = arguments with { ServerArguments = [.. arguments.ServerArguments, value] }; break;
                 case "--out" when value != "": arguments = arguments with { Out = value }; break;
                 case "--server-dir" when value.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } path]:
                     arguments = arguments with { ServerFolders = [.. arguments.ServerFolders, (name, Path.GetFullPath(path))] };
@@ -71,6 +75,9 @@ sealed record Arguments
         problem = arguments.Unknown() is { } unknown ? $"{unknown}: no such name; see --help" : "";
         return problem == "" ? arguments : null;
     }
+
+    /// <summary>--name=value is --name value.</summary>
+    static string[] Split(string word) => word.StartsWith("--", StringComparison.Ordinal) ? word.Split('=', 2) : [word];
 
     string? Unknown() =>
         Only.FirstOrDefault(name => !Scenario.All.Any(scenario => scenario.Matches(name))) ??

@@ -122,10 +122,7 @@ sealed class Benchmark
         LoadResult seen = RunLoad(plan, folder);
         if (seen.Error is { } error)
             throw new LoadException(error + (server.Ended ? "; the server has ended: " + LastWords(folder) : ""));
-
-        // At a fixed rate the load spins on purpose, so that its own wake-ups are not taken for the server's latency.
-        bool busy = seen.LoadSeconds > Busy * seen.WallSeconds && scenario.Plan.Pace is Pace.Rounds or Pace.Closed;
-        return new Measurement(scenario, contestant, round, scenario.Values(seen), LoadWasBusy: busy, Checked: seen.Checked);
+        return new Measurement(scenario, contestant, round, scenario.Values(seen), LoadWasBusy: seen.LoadSeconds > Busy * seen.WallSeconds, Checked: seen.Checked);
     }
 
     LoadResult RunLoad(LoadPlan plan, string folder)
@@ -149,7 +146,7 @@ sealed class Benchmark
         });
         asking.Start();
         asking.Join();
-        return values.Any(double.IsNegative)
+        return values.Any(value => value < 0)
             ? new Measurement(scenario, contestant, round, [], "INVALID: it did not start")
             : new Measurement(scenario, contestant, round, values);
     }
@@ -172,7 +169,8 @@ sealed class Benchmark
 
     Child Start(Contestant contestant, int port, string folder)
     {
-        string[] command = [.. _launches[contestant].Command.Select(word => word
+        string[] more = contestant.Ours ? _arguments.ServerArguments : [];
+        string[] command = [.. _launches[contestant].Command.Concat(more).Select(word => word
             .Replace("{port}", $"{port}", StringComparison.Ordinal)
             .Replace("{folder}", folder, StringComparison.Ordinal))];
         return new Child(command, folder, Path.Combine(folder, "log"), _machine.ServerCore, ("ASPNETCORE_ENVIRONMENT", "Production"));

@@ -14,6 +14,8 @@ sealed record Contestant(string Name, string Title, Func<Launch> Prepare)
     [
         new("jit", "ChatMinimal (JIT)", () => Workshop.Published(aot: false)) { Tiered = true, Quick = true, Ours = true },
         new("aot", "ChatMinimal (AOT)", () => Workshop.Published(aot: true)) { Quick = true, Ours = true },
+        new("jit-memory", "ChatMinimal (JIT), nothing kept on disk", () => Workshop.Published(aot: false, "--Chat:Database=")) { Tiered = true, Ours = true },
+        new("aot-memory", "ChatMinimal (AOT), nothing kept on disk", () => Workshop.Published(aot: true, "--Chat:Database=")) { Ours = true },
         new(Reference, "Bun, publish/subscribe", () => Workshop.Bun("chat.bun.js")) { Quick = true },
         new("naive", "naive ASP.NET, foreach await SendAsync", () => Workshop.InThisAssembly("naive")) { Tiered = true, Quick = true },
         new("signalr", "SignalR, Clients.All", () => Workshop.InThisAssembly("signalr")) { Tiered = true, SignalR = true },
@@ -30,7 +32,7 @@ sealed record Contestant(string Name, string Title, Func<Launch> Prepare)
     public bool Rooms { get; init; } = true;
 
     public static Contestant Folder(string name, string path) =>
-        new(name, $"{name} (published before)", () => Workshop.InFolder(path)) { Tiered = !Workshop.IsNative(path), Quick = true, Ours = true };
+        new(name, name, () => Workshop.InFolder(path)) { Tiered = !Workshop.IsNative(path), Quick = true, Ours = true };
 
     /// <summary>Null, when the scenario can be asked of it.</summary>
     public string? NotFor(Scenario scenario) => scenario switch

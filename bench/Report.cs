@@ -95,8 +95,8 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
             for (int i = 0; i < one.Values.Length; i++)
             {
                 Figure figure = one.Scenario.Figures[i];
-                _ = text.Append(CultureInfo.InvariantCulture, $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},{figure.Name},{figure.Unit},{one.Values[i]:0.####}," +
-                    $"{Ratio(one, i, Contestant.Reference):0.###},{Ratio(one, i, Contestant.Floor):0.###},{(one.LoadWasBusy ? 1 : 0)},{one.Checked},\n");
+                _ = text.Append(CultureInfo.InvariantCulture, $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},{figure.Name},{figure.Unit},{Number(one.Values[i])}," +
+                    $"{Number(Ratio(one, i, Contestant.Reference))},{Number(Ratio(one, i, Contestant.Floor))},{(one.LoadWasBusy ? 1 : 0)},{one.Checked},\n");
             }
         }
         foreach ((string name, string value) in machine.Facts)
@@ -111,6 +111,25 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         _ = Directory.CreateDirectory(folder);
         File.WriteAllText(Path.Combine(folder, name + ".md"), Markdown().TrimStart('\n'));
         File.WriteAllText(Path.Combine(folder, name + ".csv"), Csv());
+        if (CostPlot() is { } plot)
+            File.WriteAllText(Path.Combine(folder, name + "-cost.svg"), plot);
+    }
+
+    /// <summary>Null, when it was not measured.</summary>
+    string? CostPlot()
+    {
+        Scenario[] costs = [.. scenarios.Where(scenario => scenario.Question == Question.Cost)];
+        Plot.Line[] lines =
+        [
+            .. from contestant in contestants
+               let points = from scenario in costs
+                            let rounds = Rounds(scenario, contestant)
+                            where rounds.Length > 0 && rounds.All(one => one.Problem is null)
+                            select ((double)scenario.Plan.Clients, MedianValue(rounds, 0))
+               where points.Any()
+               select new Plot.Line(contestant.Title, [.. points]),
+        ];
+        return costs.Length < 2 || lines.Length == 0 ? null : Plot.Svg("Server CPU per delivery, by clients in the room (10 talking)", "ns", lines);
     }
 
     public static double Median(IEnumerable<double> values)
@@ -132,7 +151,9 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
             ? one.Values[figure] / reference.Values[figure]
             : double.NaN;
 
-    static string ShowRatio(double ratio) => double.IsFinite(ratio) ? ratio.ToString(ratio < 10 ? "0.00" : "0.0", CultureInfo.InvariantCulture) : "-";
+    static string Number(double value) => double.IsFinite(value) ? value.ToString("0.####", CultureInfo.InvariantCulture) : "";
+
+    static string ShowRatio(double ratio) => double.IsFinite(ratio) ? ratio.ToString(ratio < 0.1 ? "0.000" : ratio < 10 ? "0.00" : "0.0", CultureInfo.InvariantCulture) : "-";
 
     static string Show(double value, string unit)
     {

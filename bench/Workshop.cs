@@ -31,7 +31,7 @@ static class Workshop
 
     public static string NewFolder() => Directory.CreateDirectory(Path.Combine(s_temporary, Guid.NewGuid().ToString("N"))).FullName;
 
-    public static Launch Published(bool aot)
+    public static Launch Published(bool aot, params string[] arguments)
     {
         string folder = Path.Combine(s_made, aot ? "aot" : "jit");
         DateTime changed = Changed();
@@ -40,21 +40,22 @@ static class Workshop
         {
             if (Directory.Exists(folder))
                 Directory.Delete(folder, recursive: true);
-            _ = Run(s_root, "dotnet", ["publish", Path.Combine(s_root, "server"), "-c", "Release", "-o", folder, .. aot ? ["-p:PublishAot=true"] : Array.Empty<string>()]);
+            _ = Run(s_root, "dotnet", ["publish", Path.Combine(s_root, "server"), "-c", "Release", "-o", folder, "-p:UseSharedCompilation=false",
+                .. aot ? ["-p:PublishAot=true"] : Array.Empty<string>()]);
             File.WriteAllText(stamp, "");
             File.SetLastWriteTimeUtc(stamp, changed);
         }
-        return InFolder(folder);
+        return InFolder(folder, arguments);
     }
 
     public static bool IsNative(string folder) => !File.Exists(Path.Combine(folder, "chatminimal.dll"));
 
-    public static Launch InFolder(string folder)
+    public static Launch InFolder(string folder, params string[] arguments)
     {
         string native = Path.Combine(folder, "chatminimal"), assembly = native + ".dll";
         string[] program = File.Exists(native) ? [native] : File.Exists(assembly) ? [Dotnet, assembly] : throw new MissingException($"no chatminimal in {folder}");
         return new Launch($".NET {Environment.Version}, {(IsNative(folder) ? "Native AOT" : "JIT")}", [.. program, "--urls", "http://127.0.0.1:{port}",
-            "--Chat:Database", "{folder}/chat.db", "--Chat:MessagesPerSecond", "0", "--Chat:MaxConnections", "20000"]);
+            "--Chat:Database", "{folder}/chat.db", "--Chat:MessagesPerSecond", "0", "--Chat:MaxConnections", "20000", .. arguments]);
     }
 
     public static Launch InThisAssembly(string peer) => new($".NET {Environment.Version}", Dotnet, ThisAssembly, "peer", peer, "--port", "{port}");
@@ -138,7 +139,7 @@ static class Workshop
 
     static DateTime Changed() =>
         s_sources.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(s_root, folder), "*", SearchOption.AllDirectories))
-            .Concat(Directory.EnumerateFiles(s_root))
+            .Concat(Directory.EnumerateFiles(s_root, "*.props"))
             .Where(file => !file.Contains("/obj/", StringComparison.Ordinal) && !file.Contains("/bin/", StringComparison.Ordinal))
             .Max(File.GetLastWriteTimeUtc);
 

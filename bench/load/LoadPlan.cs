@@ -45,7 +45,7 @@ sealed record LoadResult
     public long Checked { get; init; } // of the deliveries of the whole run, warm-up included
     public double WallSeconds { get; init; }
     public double ServerSeconds { get; init; } // CPU of the server's whole process, from the operating system
-    public double LoadSeconds { get; init; } // CPU of the load's own
+    public double LoadSeconds { get; init; } // when the load had something to do
     public double P50 { get; init; } // milliseconds, from when a message was due to when it was read
     public double P99 { get; init; }
     public double P999 { get; init; }
