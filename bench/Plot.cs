@@ -6,7 +6,7 @@ namespace ChatMinimal.Bench;
 /// <summary>A plot is one SVG: lines over two logarithmic axes, each with its name at its end; readable on light and on dark.</summary>
 static class Plot
 {
-    const int Width = 900, Height = 460, Left = 70, Right = 300, Top = 40, Bottom = 40; // right: room for the names
+    const int Width = 900, Height = 460, Left = 90, Right = 300, Top = 40, Bottom = 40; // right: room for the names
     const int NameHeight = 17;
 
     static readonly string[] s_colours = ["#e4572e", "#2e86de", "#17a673", "#a55eea", "#d4a017", "#12a4b4", "#e0529c", "#7f8c8d", "#8d6e4b", "#5b7083"];

@@ -17,7 +17,7 @@ sealed unsafe class Load : IDisposable
     const int EventsAtOnce = 512;
     const int ConnectingAtOnce = 64; // fewer than any server's backlog
     const int FirstClients = 100; // connected before memory is first looked at, so that the code for it is there
-    const double DrainSeconds = 60;
+    const double SilenceSeconds = 10; // what has not come after so long without a single delivery does not come
     const double Patience = 8; // times the measuring time, for a server so slow that no talker has heard itself in it
     const double SignalRPingSeconds = 10; // its server gives up a client after 30 s of silence
 
@@ -264,9 +264,11 @@ sealed unsafe class Load : IDisposable
         int[] saidInRoom = new int[_plan.Rooms];
         foreach (LoadClient client in _clients)
             saidInRoom[client.Room] += client.Said;
-        long until = Stopwatch.GetTimestamp() + Ticks(DrainSeconds);
+        long until = 0, deliveries = -1;
         while (_clients.FirstOrDefault(client => client.Heard != saidInRoom[client.Room]) is { } lacking)
         {
+            if (_deliveries != deliveries)
+                (deliveries, until) = (_deliveries, Stopwatch.GetTimestamp() + Ticks(SilenceSeconds));
             if (lacking.Heard > saidInRoom[lacking.Room] || Stopwatch.GetTimestamp() > until)
                 throw new LoadException($"client {lacking.Index} heard {lacking.Heard} of {saidInRoom[lacking.Room]} messages");
             PumpFor(0.05);
