@@ -4,7 +4,8 @@ using System.Text.Json;
 namespace ChatMinimal.Bench;
 
 /// <summary>One figure-giving run of one server in one scenario; with a <see cref="Problem"/> there are no values.</summary>
-sealed record Measurement(Scenario Scenario, Contestant Contestant, int Round, double[] Values, string? Problem = null, bool LoadWasBusy = false, long Checked = 0);
+sealed record Measurement(Scenario Scenario, Contestant Contestant, int Round, double[] Values, string? Problem = null, bool LoadWasBusy = false, double ForeignShare = 0,
+    long Checked = 0);
 
 /// <summary>The benchmark is a walk: for each round, each scenario, each server, one after another, each alone.</summary>
 sealed class Benchmark
@@ -117,12 +118,14 @@ sealed class Benchmark
                 (true, true) => FullWarmTiered,
             },
             MeasureSeconds = idle ? IdleSettleSeconds : _arguments.Seconds ?? (_arguments.Full ? FullSeconds : QuickSeconds),
-            Spin = _machine.LoadCore is not null,
+            ServerCore = _machine.ServerCore,
+            LoadCore = _machine.LoadCore,
         };
         LoadResult seen = RunLoad(plan, folder);
         if (seen.Error is { } error)
             throw new LoadException(error + (server.Ended ? "; the server has ended: " + LastWords(folder) : ""));
-        return new Measurement(scenario, contestant, round, scenario.Values(seen), LoadWasBusy: seen.LoadSeconds > Busy * seen.WallSeconds, Checked: seen.Checked);
+        return new Measurement(scenario, contestant, round, scenario.Values(seen), LoadWasBusy: seen.LoadSeconds > Busy * seen.WallSeconds,
+            ForeignShare: seen.ForeignShare, Checked: seen.Checked);
     }
 
     LoadResult RunLoad(LoadPlan plan, string folder)

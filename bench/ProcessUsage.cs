@@ -30,6 +30,16 @@ sealed class ProcessUsage(int id)
         return sum;
     }
 
+    /// <summary>For how long a core was not idle, whoever had it: a program, the kernel, or another virtual machine.</summary>
+    public static double CoreSeconds(int? core)
+    {
+        string? line = core is null ? null : File.ReadLines("/proc/stat").FirstOrDefault(line => line.StartsWith($"cpu{core} ", StringComparison.Ordinal));
+        if (line is null)
+            return double.NaN;
+        long[] ticks = [.. line.Split(' ').Skip(1).Take(8).Select(field => long.Parse(field, CultureInfo.InvariantCulture))];
+        return (ticks.Sum() - ticks[3] - ticks[4]) / TicksPerSecond; // less idle and iowait
+    }
+
     static double CpuSeconds(int process)
     {
         try

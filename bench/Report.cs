@@ -6,7 +6,8 @@ namespace ChatMinimal.Bench;
 /// <summary>The report is the table: row by row as it goes, and in the end as Markdown and CSV.</summary>
 sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contestants)
 {
-    const int NameWidth = 40, ColumnWidth = 17;
+    const double Disturbing = 0.1; // of a core, had by somebody else while a server was measured
+    const int NameWidth = 43, ColumnWidth = 17;
 
     readonly List<Measurement> _measured = [];
 
@@ -25,7 +26,7 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
 
     public string Row(Measurement one)
     {
-        string name = $"{one.Contestant.Title}{(one.LoadWasBusy ? " *" : "")}".PadRight(NameWidth);
+        string name = $"{one.Contestant.Title}{(one.LoadWasBusy ? " *" : "")}{(one.ForeignShare > Disturbing ? " !" : "")}".PadRight(NameWidth);
         if (one.Problem is { } problem)
             return $"{name}  {problem}";
         var row = new StringBuilder(name);
@@ -59,6 +60,9 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         }
         if (_measured.Any(one => one.LoadWasBusy))
             _ = text.Append("\n\\* the load was at the end of its own core: the server could have done more per second; per second of its CPU still holds.\n");
+        if (_measured.Any(one => one.ForeignShare > Disturbing))
+            _ = text.Append(CultureInfo.InvariantCulture, $"\n! other programs had over {Disturbing:0%} of one of the two cores: measure again on a quiet machine " +
+                $"(at worst {_measured.Max(one => one.ForeignShare):0%}).\n");
         _ = text.Append("\n| measured on | |\n|---|---|\n");
         foreach ((string name, string value) in machine.Facts)
             _ = text.Append(CultureInfo.InvariantCulture, $"| {name} | {value} |\n");
@@ -70,7 +74,7 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
     string MarkdownRow(Scenario scenario, Contestant contestant)
     {
         Measurement[] rounds = Rounds(scenario, contestant);
-        string title = contestant.Title + (rounds.Any(one => one.LoadWasBusy) ? " \\*" : "");
+        string title = contestant.Title + (rounds.Any(one => one.LoadWasBusy) ? " \\*" : "") + (rounds.Any(one => one.ForeignShare > Disturbing) ? " !" : "");
         if (rounds.FirstOrDefault(one => one.Problem is not null)?.Problem is { } problem)
             return $"| {title} | {problem.Replace('|', '/')} |\n";
         var row = new StringBuilder($"| {title} |");
@@ -86,17 +90,17 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
 
     public string Csv()
     {
-        var text = new StringBuilder("scenario,server,round,figure,unit,value,ratio_to_bun,ratio_to_floor,load_was_busy,checked_messages,problem\n");
+        var text = new StringBuilder("scenario,server,round,figure,unit,value,ratio_to_bun,ratio_to_floor,load_was_busy,foreign_share,checked_messages,problem\n");
         foreach (Measurement one in _measured)
         {
             string problem = (one.Problem ?? "").Replace('"', '\'');
             if (one.Values.Length == 0)
-                _ = text.Append(CultureInfo.InvariantCulture, $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},,,,,,,,\"{problem}\"\n");
+                _ = text.Append(CultureInfo.InvariantCulture, $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},,,,,,,,,\"{problem}\"\n");
             for (int i = 0; i < one.Values.Length; i++)
             {
                 Figure figure = one.Scenario.Figures[i];
                 _ = text.Append(CultureInfo.InvariantCulture, $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},{figure.Name},{figure.Unit},{Number(one.Values[i])}," +
-                    $"{Number(Ratio(one, i, Contestant.Reference))},{Number(Ratio(one, i, Contestant.Floor))},{(one.LoadWasBusy ? 1 : 0)},{one.Checked},\n");
+                    $"{Number(Ratio(one, i, Contestant.Reference))},{Number(Ratio(one, i, Contestant.Floor))},{(one.LoadWasBusy ? 1 : 0)},{one.ForeignShare:0.###},{one.Checked},\n");
             }
         }
         foreach ((string name, string value) in machine.Facts)

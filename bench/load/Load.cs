@@ -130,6 +130,7 @@ sealed unsafe class Load : IDisposable
         TimeSpan own = Environment.CpuUsage.TotalTime;
         long idle = _idle;
         double server = _server.CpuSeconds();
+        double serverCore = ProcessUsage.CoreSeconds(_plan.ServerCore), loadCore = ProcessUsage.CoreSeconds(_plan.LoadCore);
         switch (_plan.Pace)
         {
             case Pace.Rounds: TalkInRounds(_plan.MeasureSeconds); break;
@@ -146,9 +147,13 @@ sealed unsafe class Load : IDisposable
             Deliveries = _deliveries - deliveries,
             Sent = _sent - sent,
         };
+        double ownSeconds = (Environment.CpuUsage.TotalTime - own).TotalSeconds;
+        double foreign = Math.Max(ProcessUsage.CoreSeconds(_plan.ServerCore) - serverCore - result.ServerSeconds,
+            ProcessUsage.CoreSeconds(_plan.LoadCore) - loadCore - ownSeconds);
         Drain();
         return result with
         {
+            ForeignShare = double.IsNaN(foreign) ? 0 : Math.Max(0, foreign / result.WallSeconds),
             Checked = _checked,
             P50 = _latency.GetValueAtPercentile(50) / 1000.0,
             P99 = _latency.GetValueAtPercentile(99) / 1000.0,

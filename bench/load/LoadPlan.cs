@@ -33,7 +33,9 @@ sealed record LoadPlan
     public double MeasureSeconds { get; init; }
     public double LimitSeconds { get; init; } = 120; // for all of it
     public int CheckEvery { get; init; } = 16; // one client in so many is checked word by word
-    public bool Spin { get; init; } // has a core of its own, so it may wait without sleeping
+    public int? ServerCore { get; init; }
+    public int? LoadCore { get; init; }
+    public bool Spin => LoadCore is not null; // with a core of its own it may wait without sleeping
 }
 
 /// <summary>What the load saw. With an <see cref="Error"/> nothing else counts.</summary>
@@ -46,6 +48,7 @@ sealed record LoadResult
     public double WallSeconds { get; init; }
     public double ServerSeconds { get; init; } // CPU of the server's whole process, from the operating system
     public double LoadSeconds { get; init; } // when the load had something to do
+    public double ForeignShare { get; init; } // of the time of one of the two cores, the worse: what other programs had of it
     public double P50 { get; init; } // milliseconds, from when a message was due to when it was read
     public double P99 { get; init; }
     public double P999 { get; init; }
