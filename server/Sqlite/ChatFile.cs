@@ -70,7 +70,7 @@ sealed class ChatFile : IDisposable
             file.Execute("PRAGMA journal_mode = WAL");
             file.Execute($"PRAGMA synchronous = {(isDurable ? "FULL" : "NORMAL")}");
             file.Execute("PRAGMA cache_size = -65536");       // KiB: the keys are looked up all over
-            file.Execute("PRAGMA wal_autocheckpoint = 4000"); // pages, 16 MiB: one that is written often is copied back once
+            file.Execute("PRAGMA wal_autocheckpoint = 0");    // somebody else copies the log back, so that nobody waits for it
             file.Migrate();
             if (file.Ask("SELECT is_open FROM state") == 1 && !hadLog)
                 // Killed, and its log deleted: the newest messages are gone, and their numbers will be given again. These are other logs now.
@@ -93,6 +93,20 @@ sealed class ChatFile : IDisposable
 
     // What is said of the place, not of the file: full, locked, not writable.
     static bool MayPass(SqliteException error) => error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
+
+    /// <summary>Copies the log back into the file, for who does not write.</summary>
+    public static void CopyBack(string path)
+    {
+        try
+        {
+            using var file = new ChatFile(path, SqliteOpenMode.ReadWrite);
+            file.CopyBack();
+        }
+        catch (SqliteException) { } // whatever it is, the writer meets it, too
+    }
+
+    /// <summary>Copies the log back into the file, as far as nobody reads it. Once that is all of it, the log begins anew from the front.</summary>
+    public void CopyBack() => Execute("PRAGMA wal_checkpoint(PASSIVE)");
 
     /// <exception cref="SqliteException">It cannot be had now.</exception>
     public static ChatFile OpenForReading(string path) => new(path, SqliteOpenMode.ReadOnly);

@@ -21,6 +21,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
     const int LargestPage = 65536; // bytes of text a row, likewise
     const int LongestTail = 4096;  // messages read at a time for who begins to follow
     const int KeysKept = 100_000;  // a room: said again even after a long time offline, a message is in the log once
+    const int PageBytes = 4096;    // SQLite's: the least that a row costs
+    const int LongLog = 16 << 20;  // bytes written, more or less, before the log is copied back
     const int TrimAtOnce = 256;    // pages a transaction and room: a millisecond or two
 
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(1);
@@ -40,7 +42,9 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     readonly AutoResetEvent _work = new(false);
     readonly Thread _writer;
-    ChatFile? _file; // the writer's; null until it can be had
+    ChatFile? _file; // the writer's, as is what follows; null until it can be had
+    long _logged;    // bytes, more or less, since the log was last copied back
+    Task? _copying;
 
     readonly SemaphoreSlim _turn = new(1); // one reader at a time
     ChatFile? _reading;                    // whose turn it is
@@ -162,8 +166,10 @@ sealed class SqliteStore : IMessageStore, IDisposable
         _work.Set();
         bool isDone = _writer.Join(s_stopTimeout);
         EndReading(); // before the writer's, which takes the log with it when it is the last
-        if (isDone)
-            _file?.CloseCleanly();
+        if (!isDone)
+            return;
+        _copying?.Wait();
+        _file?.CloseCleanly();
     }
 
     // ---- Writing: on the writer's thread
@@ -216,6 +222,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
             file.Commit.Run();
             if (!file.HasLog())
                 Reopen();
+            else
+                CopyBack(file, touched);
             SetTrouble(null);
         }
         catch (Exception error) when (error is SqliteException or ChatFileException)
@@ -277,6 +285,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
     static void WritePages(ChatFile file, RoomLog log)
     {
         ReadOnlySpan<Message> written = CollectionsMarshal.AsSpan(log.Written);
+        log.BytesWritten = 0;
         for (int from = 0; from < written.Length;)
         {
             int to = from, bytes = 0;
@@ -284,6 +293,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
                 bytes += written[to++].Text.Length;
             file.AddPage.Bind(1, log.Room).Bind(2, written[to - 1].Seq).Bind(3, FormatTime(written[from].At)).Bind(4, PageText.Write(written[from..to])).Run();
             from = to;
+            log.BytesWritten += PageBytes + bytes;
         }
     }
 
@@ -351,12 +361,30 @@ sealed class SqliteStore : IMessageStore, IDisposable
             unit.SetException(new StoreUnavailableException(error.Message, error));
     }
 
+    // By another thread, for it takes a while; then what came meanwhile, which is little, so that the log can begin anew.
+    void CopyBack(ChatFile file, List<RoomLog> touched)
+    {
+        foreach (RoomLog log in touched)
+            _logged += log.BytesWritten;
+        if (_copying is { IsCompleted: true })
+        {
+            _copying = null;
+            file.CopyBack();
+        }
+        else if (_copying is null && _logged > LongLog)
+        {
+            _logged = 0;
+            _copying = Task.Run(() => ChatFile.CopyBack(_path));
+        }
+    }
+
     ChatFile Writing() => _file is { IsWhole: true } ? _file : Reopen();
 
     // After a failure that may lie in the connection, or when somebody has deleted the log under us: ours, still open, is copied back.
     ChatFile Reopen()
     {
         EndReading(); // its idea of the log is the old one
+        _copying?.Wait();
         _file?.CloseCleanly();
         _file = null;
         return _file = ChatFile.OpenForWriting(_path, _isDurable);
@@ -476,6 +504,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
         // The writer's: what the transaction of the moment makes of it.
         public long FirstWritten, WrittenFrom, NextWritten;
         public List<Message> Written = [];
+        public long BytesWritten;
 
         public List<Message> TakeWritten()
         {
