@@ -4,54 +4,37 @@
  * A connection is a cursor in a room's log that outlives its sockets. It knows the last seq it has seen and what it has
  * said without hearing it back; on every new socket it resumes after the one and says the other again. It knows no DOM.
  *
- * Events, each with the server's words in `detail`: message, gap, refused, presence, typing; and hello {…, seen, wasAnother},
- * logged {key, isShown}, state {state: "connecting" | "connected" | "waiting" | "offline", retryAt}.
+ * Events, each with the server's words in `detail`: message, gap, presence, typing; and hello {…, wasAnother}, refused {…, text},
+ * logged {…, isShown}, state {state: "connecting" | "connected" | "waiting" | "offline", retryAt}.
  */
 class ChatConnection extends EventTarget {
   static SILENCE = 35_000; // ms: two beats of 15 s and some slack; after that the link is dead, whatever the browser says
-  static CONNECT_PATIENCE = 10_000; // ms for a socket to open and say hello
+  static PATIENCE = 10_000; // ms for an answer: hello, or older messages
   static FIRST_PAUSE = 500; // ms
   static LONGEST_PAUSE = 30_000; // ms
-  static HISTORY = 50; // messages to begin with
-  static OLDER = 50; // messages a step further back
-  static OLDER_PATIENCE = 10_000; // ms for them to come
+  static STEP = 50; // messages to begin with, and each step further back
 
-  limits = { message: 65_536, name: 32 };
+  socket = null; // of the moment; null between two
+  isReady = false; // hello was heard on this socket
+  last = 0; // the seq seen last
+  limits = { message: 65_536 };
+  name; // in force
 
-  #address;
-  #query; // room, invite
-  #name;
+  #home;
+  #query;
   #outbox;
-  #socket = null;
-  #isReady = false; // hello was heard on this socket
   #epoch = null;
-  #last = 0;
   #failures = 0;
   #heardAt = 0;
   #retry = 0;
-  #isStopped = false;
 
-  /** @param address The URL of `/ws`. @param query What goes with it each time: room, and invite if there is one. */
-  constructor(address, query, name) {
+  /** @param home The URL that `ws` and `messages` are beside. @param query What goes with each: room, and invite if there is one. */
+  constructor(home, query, name) {
     super();
-    this.#address = address;
+    this.#home = home;
     this.#query = query;
-    this.#name = name;
+    this.name = name;
     this.#outbox = new Outbox(query.room);
-    addEventListener("online", () => this.#connectNow());
-    addEventListener("offline", () => this.#drop());
-    document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
-    addEventListener("pageshow", (event) => event.persisted && this.#wake());
-    setInterval(() => this.#isSilent && this.#drop(), 1000);
-  }
-
-  /** The socket of the moment; null between two. */
-  get socket() {
-    return this.#socket;
-  }
-
-  get isReady() {
-    return this.#isReady;
   }
 
   /** What was said and not yet heard back, oldest first: {key, text}. */
@@ -67,56 +50,57 @@ class ChatConnection extends EventTarget {
   /** Says a text now, or as soon as there is a link. Returns the message's key. */
   say(text) {
     const key = this.#outbox.add(text);
-    if (this.#isReady) this.#send({ type: "say", key, text });
+    this.#send({ type: "say", key, text });
     return key;
   }
 
   setName(name) {
-    this.#name = name;
-    if (this.#isReady) this.#send({ type: "name", name });
+    this.name = name;
+    this.#send({ type: "name", name });
   }
 
   tellTyping() {
-    if (this.#isReady) this.#send({ type: "typing" });
+    this.#send({ type: "typing" });
   }
 
-  /**
-   * What the log holds before this seq: {first, messages}, at most OLDER of them, oldest first. Null when it cannot be had
-   * now, or when the log is another by then.
-   */
+  /** What the log holds before this seq: {first, messages}, a step of them, oldest first. Null when it cannot be had now. */
   async older(before) {
-    const epoch = this.#epoch;
-    const address = new URL("messages", this.#address);
-    address.protocol = address.protocol.replace("ws", "http");
-    address.search = new URLSearchParams({ ...this.#query, before, last: ChatConnection.OLDER });
     try {
-      const response = await fetch(address, { signal: AbortSignal.timeout(ChatConnection.OLDER_PATIENCE) });
-      const page = response.ok ? await response.json() : null;
-      return page?.epoch === epoch && epoch === this.#epoch ? page : null;
+      const address = this.#addressOf("messages", { before, last: ChatConnection.STEP });
+      const response = await fetch(address, { signal: AbortSignal.timeout(ChatConnection.PATIENCE) });
+      const page = await response.json();
+      return page.epoch === this.#epoch ? page : null; // another log's, or a refusal
     } catch {
       return null; // no link, or not our words: whoever asked may ask again
     }
   }
 
+  /** Connects, and from then on does so again whenever the link is lost. */
   connect() {
+    addEventListener("online", () => this.#wake());
+    addEventListener("offline", () => this.#drop());
+    addEventListener("pageshow", () => this.#wake());
+    document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
+    setInterval(() => this.#isSilent && this.#drop(), 1000);
+    this.#open();
+  }
+
+  #open() {
     clearTimeout(this.#retry);
-    const query = new URLSearchParams({ ...this.#query, last: ChatConnection.HISTORY });
-    if (this.#name) query.set("name", this.#name);
-    if (this.#epoch) {
-      query.set("epoch", this.#epoch);
-      query.set("after", this.#last);
-    }
-    this.#tellState("connecting");
-    const socket = new WebSocket(`${this.#address}?${query}`, "chat.v1");
-    this.#socket = socket;
+    this.#tell("state", { state: "connecting" });
+    const query = { last: ChatConnection.STEP };
+    if (this.name) query.name = this.name;
+    if (this.#epoch) Object.assign(query, { epoch: this.#epoch, after: this.last });
+    const socket = new WebSocket(this.#addressOf("ws", query).replace("http", "ws"), "chat.v1");
+    this.socket = socket;
     this.#heardAt = Date.now();
-    const impatience = setTimeout(() => socket === this.#socket && !this.#isReady && this.#drop(), ChatConnection.CONNECT_PATIENCE);
-    socket.onopen = () => {}; // nothing to do yet: the server speaks first
-    socket.onmessage = (event) => socket === this.#socket && this.#hear(JSON.parse(event.data));
-    socket.onclose = () => {
-      clearTimeout(impatience);
-      if (socket === this.#socket) this.#lose();
-    };
+    // The server speaks first. What a socket says that was given up is not heard.
+    socket.onmessage = (event) => socket === this.socket && this.#hear(JSON.parse(event.data));
+    socket.onclose = () => socket === this.socket && this.#lose();
+  }
+
+  #addressOf(path, query) {
+    return new URL(`${path}?${new URLSearchParams({ ...this.#query, ...query })}`, this.#home).href;
   }
 
   #hear(said) {
@@ -125,23 +109,19 @@ class ChatConnection extends EventTarget {
       case "hello":
         return this.#greet(said);
       case "message":
-        if (said.seq <= this.#last) return;
-        this.#last = said.seq;
-        if (said.key) this.#outbox.remove(said.key);
-        return this.#tell("message", said);
-      case "logged":
-        this.#outbox.remove(said.key);
-        return this.#tell("logged", { ...said, isShown: said.seq <= this.#last }); // else its message is on its way
-      case "refused":
-        if (said.reason === "store_unavailable") return this.#sayAgainLater();
-        return this.#tell("refused", { ...said, text: said.key && this.#outbox.remove(said.key) });
+        if (said.seq <= this.last) return;
+        this.last = said.seq;
+        break;
       case "gap":
-        this.#last = Math.max(this.#last, said.to);
-        return this.#tell("gap", said);
-      case "presence":
-      case "typing":
-        return this.#tell(said.type, said);
+        this.last = Math.max(this.last, said.to);
+        break;
+      case "logged":
+        said.isShown = said.seq <= this.last; // else its message is on its way
+        break;
+      case "refused":
+        if (said.reason === "store_unavailable") return this.#later(() => this.#sayAll());
     }
+    this.#tell(said.type, { text: this.#outbox.remove(said.key), ...said });
   }
 
   #greet(hello) {
@@ -149,73 +129,58 @@ class ChatConnection extends EventTarget {
     const wasAnother = isNewLog && this.#epoch !== null;
     if (isNewLog) {
       this.#epoch = hello.epoch;
-      this.#last = Math.max(hello.first, hello.next - ChatConnection.HISTORY) - 1;
+      this.last = Math.max(hello.first, hello.next - ChatConnection.STEP) - 1;
     }
     this.limits = hello.limits;
-    this.#isReady = true;
+    this.isReady = true;
     this.#failures = 0;
-    this.#tellState("connected");
-    this.#tell("hello", { ...hello, seen: this.#last, wasAnother });
+    this.#tell("state", { state: "connected" });
+    this.#tell("hello", { ...hello, wasAnother });
     this.#sayAll();
   }
 
   // Keys keep what the server has already from being there twice.
   #sayAll() {
-    if (!this.#isReady) return;
     for (const { key, text } of this.#outbox.items) this.#send({ type: "say", key, text });
   }
 
-  #sayAgainLater() {
-    const socket = this.#socket;
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => socket === this.#socket && this.#sayAll(), this.#pause());
-  }
-
   #send(words) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(words));
+    if (this.isReady && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(words));
   }
 
-  // The link is dead, or never came to life: whatever this socket still says is not heard.
+  // The link is dead, or never came to life.
   #drop() {
-    const socket = this.#socket;
+    const socket = this.socket;
     if (!socket) return;
     this.#lose();
     socket.close();
   }
 
   #lose() {
-    this.#socket = null;
-    this.#isReady = false;
-    const pause = this.#pause();
-    this.#tellState(navigator.onLine ? "waiting" : "offline", Date.now() + pause);
-    clearTimeout(this.#retry);
-    this.#retry = setTimeout(() => this.connect(), pause);
+    this.socket = null;
+    this.isReady = false;
+    const retryAt = this.#later(() => this.#open());
+    this.#tell("state", { state: navigator.onLine ? "waiting" : "offline", retryAt });
   }
 
-  // Exponential back-off with full jitter: those who lost the same server do not all come back at once.
-  #pause() {
-    const longest = Math.min(ChatConnection.LONGEST_PAUSE, ChatConnection.FIRST_PAUSE * 2 ** Math.min(this.#failures++, 10));
-    return Math.random() * longest;
+  // Exponential back-off with full jitter: those who lost the same server do not all come back at once. Returns when.
+  #later(retry) {
+    const pause = Math.random() * Math.min(ChatConnection.LONGEST_PAUSE, ChatConnection.FIRST_PAUSE * 2 ** this.#failures++);
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(retry, pause);
+    return Date.now() + pause;
   }
 
   get #isSilent() {
-    return this.#isReady && Date.now() - this.#heardAt > ChatConnection.SILENCE;
+    return Date.now() - this.#heardAt > (this.isReady ? ChatConnection.SILENCE : ChatConnection.PATIENCE);
   }
 
-  // Back from sleep or from another tab: timers may not have run.
+  // There is a network again, or one is back from sleep or from another tab: timers may not have run.
   #wake() {
     if (this.#isSilent) this.#drop();
-    this.#connectNow();
-  }
-
-  #connectNow() {
-    if (this.#socket) return;
+    if (this.socket) return;
     this.#failures = 0;
-    this.connect();
-  }
-
-  #tellState(state, retryAt) {
-    this.#tell("state", { state, retryAt });
+    this.#open();
   }
 
   #tell(type, detail) {
@@ -225,27 +190,23 @@ class ChatConnection extends EventTarget {
 
 /**
  * An outbox is what was said and not yet heard back: one item of localStorage a message, so that it survives a reload,
- * and two tabs of one room never overwrite each other's. Without localStorage it lives as long as the page.
+ * and two tabs of one room never overwrite each other's.
  */
 class Outbox {
   static REMEMBERED = 1000; // keys: one's own words in as much as a page shows
 
+  items; // {key, text, at}, oldest first
   #prefix;
   #mineKey;
-  #items; // key -> {text, at}, oldest first
   #mine;
 
   constructor(room) {
     this.#prefix = `chatminimal/outbox/${room}/`;
     this.#mineKey = `chatminimal/mine/${room}`;
     this.#mine = this.#read(this.#mineKey) ?? [];
-    const left = this.#storedKeys.map((stored) => [stored.slice(this.#prefix.length), this.#read(stored)]);
-    const sound = left.filter(([, item]) => typeof item?.text === "string");
-    this.#items = new Map(sound.sort(([, a], [, b]) => a.at - b.at));
-  }
-
-  get items() {
-    return Array.from(this.#items, ([key, { text }]) => ({ key, text }));
+    const stored = ifStored(() => Object.keys(localStorage)) ?? [];
+    const left = stored.filter((key) => key.startsWith(this.#prefix)).map((key) => this.#read(key));
+    this.items = left.filter((item) => typeof item?.text === "string").sort((a, b) => a.at - b.at);
   }
 
   hasSaid(key) {
@@ -253,10 +214,11 @@ class Outbox {
   }
 
   add(text) {
-    const key = Outbox.#newKey();
-    const latest = Math.max(0, ...Array.from(this.#items.values(), (item) => item.at));
-    const item = { text, at: Math.max(Date.now(), latest + 1) }; // said later is later, even in one millisecond
-    this.#items.set(key, item);
+    // Not randomUUID: it exists only in secure contexts, and a chat on a LAN is served over plain http.
+    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    const latest = this.items.at(-1)?.at ?? 0;
+    const item = { key, text, at: Math.max(Date.now(), latest + 1) }; // said later is later, even in one millisecond
+    this.items.push(item);
     this.#write(this.#prefix + key, item);
     this.#mine = [...this.#mine, key].slice(-Outbox.REMEMBERED);
     this.#write(this.#mineKey, this.#mine);
@@ -265,40 +227,27 @@ class Outbox {
 
   /** Returns the text that had this key, if there was one. */
   remove(key) {
-    const text = this.#items.get(key)?.text;
-    if (text === undefined) return undefined;
-    this.#items.delete(key);
-    try {
-      localStorage.removeItem(this.#prefix + key);
-    } catch {} // no storage: it was never there
-    return text;
-  }
-
-  get #storedKeys() {
-    try {
-      return Object.keys(localStorage).filter((key) => key.startsWith(this.#prefix));
-    } catch {
-      return []; // storage is forbidden here
-    }
+    const item = this.items.find((item) => item.key === key);
+    if (!item) return undefined;
+    this.items = this.items.filter((other) => other !== item);
+    ifStored(() => localStorage.removeItem(this.#prefix + key));
+    return item.text;
   }
 
   #read(key) {
-    try {
-      return JSON.parse(localStorage.getItem(key));
-    } catch {
-      return null; // no storage, or not our words
-    }
+    return ifStored(() => JSON.parse(localStorage.getItem(key)));
   }
 
   #write(key, value) {
-    try {
-      localStorage.setItem(key, JSON.stringify(value));
-    } catch {} // full or forbidden: kept in memory, as long as the page lives
+    ifStored(() => localStorage.setItem(key, JSON.stringify(value)));
   }
+}
 
-  // randomUUID exists only in secure contexts; a chat on a LAN is served over plain http.
-  static #newKey() {
-    if (crypto.randomUUID) return crypto.randomUUID();
-    return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+/** Reads or writes what the browser stores. Where that is forbidden, full or not our words: null, and all lives as long as the page. */
+function ifStored(work) {
+  try {
+    return work();
+  } catch {
+    return null;
   }
 }

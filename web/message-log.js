@@ -11,15 +11,13 @@ class MessageLog extends EventTarget {
   static NEAR = 48; // pixels from an end that still count as being there
   static EARLY = 600; // pixels from the top from which on older messages are wanted
 
+  unseen = 0; // messages that came below what is being read; "unseen" says that it has changed
+
   #view; // what scrolls
-  #settled = document.createElement("div");
-  #waiting = document.createElement("div"); // unacknowledged, in the order they were said
+  #settled = make("div");
+  #waiting = make("div", { className: "waiting" }); // unacknowledged, in the order they were said
   #texts;
   #language;
-  #groups = new WeakMap(); // element -> {element, name, isMine, at, until}, as all groups are here
-  #present = { parent: this.#settled, group: null, day: "" }; // where the newest go: see #add
-  #count = 0;
-  #unseen = 0;
   #isAtEnd = true;
   #isScrolling = false;
   #size = "";
@@ -39,14 +37,6 @@ class MessageLog extends EventTarget {
     }).observe(view);
   }
 
-  get isEmpty() {
-    return this.#settled.childElementCount === 0 && this.#waiting.childElementCount === 0;
-  }
-
-  get unseen() {
-    return this.#unseen;
-  }
-
   /** The seq of the first message shown; 0 when there is none, or when it is one of a log that is no more. */
   get oldest() {
     return Number(this.#settled.querySelector("p")?.dataset.seq ?? 0);
@@ -61,39 +51,43 @@ class MessageLog extends EventTarget {
   append(message, isMine) {
     const waiting = this.#find(message.key);
     waiting?.remove();
-    this.#add(this.#present, message, isMine, waiting?.querySelector("p"));
+    this.#add(this.#settled, message, isMine, waiting?.querySelector("p"));
     this.#grow(!isMine);
   }
 
   /** Puts older messages, oldest first, above all others; what the reader sees stays where it is. */
   prepend(messages, isMine) {
-    const seen = this.#firstVisible;
+    const top = this.#view.getBoundingClientRect().top;
+    const seen = this.#messages.find((message) => message.getBoundingClientRect().bottom > top) ?? this.#messages.at(-1);
     const place = seen.getBoundingClientRect().top;
     this.#removeTopDividers();
-    const next = this.#groups.get(this.#settled.firstElementChild);
-    const past = { parent: document.createDocumentFragment(), group: null, day: "" };
+    const next = this.#settled.firstElementChild;
+    const past = document.createDocumentFragment();
     for (const message of messages) this.#add(past, message, isMine(message.key));
-    if (next.at.toDateString() !== past.day) past.parent.append(this.#dayDivider(next.at));
-    else this.#join(past.group, next);
-    for (const element of past.parent.children) element.ariaLive = "off"; // history is not read aloud
-    this.#settled.prepend(past.parent);
+    for (const element of past.querySelectorAll("*")) element.ariaLive = "off"; // history is not read aloud
+    const last = past.lastElementChild;
+    if (MessageLog.#belongs(last, next.dataset.kin, next.lastElementChild.dataset.at)) {
+      next.firstElementChild.replaceWith(...last.children); // one group, that the page's end had cut in two
+      last.remove();
+    } else {
+      this.#tellDay(next, last);
+    }
+    this.#settled.prepend(past);
     this.#view.scrollTop += seen.getBoundingClientRect().top - place;
     this.#lookUp(); // it may not fill the view yet
   }
 
   /** Shows what was said here and is on its way. */
   wait(key, text, name) {
-    const group = this.#newGroup(name, new Date(), true);
-    group.classList.add("waiting");
+    const now = new Date();
+    const group = this.#newGroup(name, now, true);
     group.dataset.key = key;
     // What will join the group above looks like a part of it already, so that nothing moves when it does.
-    const last = this.#present.group;
-    const above = this.#waiting.lastElementChild ?? (last?.isMine && last.name === name ? last : null);
-    group.classList.toggle("continued", Boolean(above));
-    group.querySelector(".time").textContent = this.#texts.waiting;
+    const above = this.#waiting.lastElementChild ?? this.#settled.lastElementChild;
+    group.classList.toggle("continued", MessageLog.#belongs(above, group.dataset.kin, now));
+    group.querySelector("time").textContent = this.#texts.pending;
     group.append(this.#paragraph(text));
     this.#waiting.append(group);
-    this.#grow(false);
     this.jumpToEnd();
   }
 
@@ -106,31 +100,28 @@ class MessageLog extends EventTarget {
   refuse(key, reason, onEdit) {
     const group = this.#find(key);
     if (!group) return;
-    group.classList.replace("waiting", "refused");
     group.classList.remove("continued");
-    group.querySelector(".time").textContent = "";
-    const refusal = MessageLog.#clone("refusal-template");
-    refusal.querySelector(".refusal-reason").textContent = reason;
-    const edit = refusal.querySelector(".edit");
-    edit.textContent = this.#texts.edit;
+    group.querySelector("time").textContent = "";
+    const refusal = make("div", { className: "refusal", textContent: `${reason} ` });
+    const edit = make("button", { type: "button", textContent: this.#texts.edit });
     edit.onclick = () => {
       group.remove();
       onEdit();
     };
+    refusal.append(edit);
     group.append(refusal);
     this.#grow(false);
   }
 
   /** Says something about the log itself: a gap. */
   divide(text) {
-    this.#settled.append(MessageLog.#divider(text));
-    this.#present.group = null;
+    this.#settled.append(make("div", { className: "divider", textContent: text }));
     this.#grow(false);
   }
 
   /** From here on it is another log, and says so: the seqs of what is shown mean nothing any more. */
   restart(text) {
-    for (const message of this.#settled.querySelectorAll("p")) delete message.dataset.seq;
+    for (const message of this.#messages) delete message.dataset.seq;
     this.divide(text);
   }
 
@@ -140,41 +131,40 @@ class MessageLog extends EventTarget {
     this.#scrollToEnd();
   }
 
-  // A stretch {parent, group, day} is a place where messages are added one after the other, and what the next one is
-  // compared with: the group it may join, and the day.
-  #add(stretch, { seq, at, name = "", text }, isMine, message = this.#paragraph(text)) {
+  #add(parent, { seq, at, name = "", text }, isMine, message = this.#paragraph(text)) {
+    Object.assign(message.dataset, { seq, at });
     const when = new Date(at);
-    this.#divideDays(stretch, when);
-    message.dataset.seq = seq;
-    const last = stretch.group;
-    if (last?.name !== name || last.isMine !== isMine || when - last.at >= MessageLog.GROUP_SPAN) {
-      const element = this.#newGroup(name, when, isMine);
-      stretch.group = { element, name, isMine, at: when };
-      this.#groups.set(element, stretch.group);
-      stretch.parent.append(element);
+    let group = parent.lastElementChild;
+    if (!MessageLog.#belongs(group, MessageLog.#kin(name, when, isMine), at)) {
+      const above = Array.from(parent.querySelectorAll(".group")).at(-1);
+      group = this.#newGroup(name, when, isMine);
+      parent.append(group);
+      this.#tellDay(group, above);
     }
-    stretch.group.until = when;
-    stretch.group.element.append(message);
-    this.#count++;
+    group.append(message);
   }
 
-  // What was one group before it was cut in two by a page's end is one again.
-  #join(older, newer) {
-    if (older.name !== newer.name || older.isMine !== newer.isMine || newer.until - older.at >= MessageLog.GROUP_SPAN) return;
-    const [byline, ...messages] = older.element.children;
-    for (const message of messages) message.ariaLive = "off";
-    newer.element.firstElementChild.replaceWith(byline, ...messages);
-    newer.at = older.at;
-    older.element.remove();
+  // What the messages of a group have in common.
+  static #kin(name, when, isMine) {
+    return `${when.toDateString()} ${isMine} ${name}`;
+  }
+
+  static #belongs(group, kin, at) {
+    return group?.dataset.kin === kin && new Date(at) - MessageLog.#beginningOf(group) < MessageLog.GROUP_SPAN;
+  }
+
+  static #beginningOf(group) {
+    return new Date(group.querySelector("time").dateTime);
   }
 
   #newGroup(name, when, isMine) {
-    const group = MessageLog.#clone("group-template");
+    const group = document.getElementById("group-template").content.firstElementChild.cloneNode(true);
+    group.dataset.kin = MessageLog.#kin(name, when, isMine);
     group.classList.toggle("mine", isMine);
     const author = group.querySelector(".author");
     author.textContent = name || this.#texts.nameless;
     author.style.setProperty("--hue", MessageLog.#hue(name));
-    const time = group.querySelector(".time");
+    const time = group.querySelector("time");
     time.dateTime = when.toISOString();
     time.textContent = when.toLocaleTimeString(this.#language, { hour: "2-digit", minute: "2-digit" });
     time.title = when.toLocaleString(this.#language);
@@ -182,28 +172,23 @@ class MessageLog extends EventTarget {
   }
 
   #paragraph(text) {
-    const message = MessageLog.#clone("message-template");
+    const message = make("p", { dir: "auto" });
     message.append(...MessageLog.#withLinks(text));
     return message;
   }
 
-  // It begins with a day too, unless with today.
-  #divideDays(stretch, when) {
+  // A day is told where it begins, and at the top, unless it is today.
+  #tellDay(group, above) {
+    const when = MessageLog.#beginningOf(group);
     const day = when.toDateString();
-    if (day === stretch.day) return;
-    if (stretch.day || !MessageLog.#isToday(when)) {
-      stretch.parent.append(this.#dayDivider(when));
-      stretch.group = null;
-    }
-    stretch.day = day;
-  }
-
-  #dayDivider(when) {
-    return MessageLog.#divider(MessageLog.#isToday(when) ? this.#texts.today : when.toLocaleDateString(this.#language, { dateStyle: "full" }));
+    const today = new Date().toDateString();
+    if (day === (above ? MessageLog.#beginningOf(above).toDateString() : today)) return;
+    const textContent = day === today ? this.#texts.today : when.toLocaleDateString(this.#language, { dateStyle: "full" });
+    group.before(make("div", { className: "divider", textContent }));
   }
 
   #find(key) {
-    return key && Array.from(this.#waiting.children).find((group) => group.dataset.key === key);
+    return Array.from(this.#waiting.children).find((group) => group.dataset.key === key);
   }
 
   // After something was added: follow it, or say that it is there.
@@ -212,27 +197,21 @@ class MessageLog extends EventTarget {
       this.#trim();
       this.#scrollToEnd();
     } else if (isNews) {
-      this.#setUnseen(this.#unseen + 1);
+      this.#setUnseen(this.unseen + 1);
     }
   }
 
   #trim() {
-    if (this.#count <= MessageLog.LONGEST) return;
-    while (this.#count > MessageLog.LONGEST) {
-      const message = this.#settled.querySelector("p");
-      const group = message.parentElement;
-      message.remove();
-      this.#count--;
-      if (!group.querySelector("p")) group.remove();
-    }
+    const tooMany = this.#messages.slice(0, -MessageLog.LONGEST);
+    if (tooMany.length === 0) return;
+    for (const message of tooMany) (message.nextElementSibling ? message : message.parentElement).remove(); // the last takes its group along
     this.#removeTopDividers();
-    const { at } = this.#groups.get(this.#settled.firstElementChild);
-    if (!MessageLog.#isToday(at)) this.#settled.prepend(this.#dayDivider(at));
+    this.#tellDay(this.#settled.firstElementChild);
   }
 
   // With nothing above them they part nothing.
   #removeTopDividers() {
-    while (this.#settled.firstElementChild?.matches(".divider")) this.#settled.firstElementChild.remove();
+    while (this.#settled.firstElementChild.matches(".divider")) this.#settled.firstElementChild.remove();
   }
 
   // Once a frame, however many messages come in it.
@@ -249,7 +228,8 @@ class MessageLog extends EventTarget {
   #look() {
     // Not where the reader wants to be, but where growth or a new size has left the view for a moment.
     if (this.#isScrolling || this.#size !== this.#viewSize) return;
-    this.#isAtEnd = this.#isNearEnd;
+    const { scrollHeight, scrollTop, clientHeight } = this.#view;
+    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < MessageLog.NEAR;
     if (this.#isAtEnd) this.#setUnseen(0);
     this.#lookUp();
   }
@@ -258,38 +238,18 @@ class MessageLog extends EventTarget {
     if (this.isNearTop) this.dispatchEvent(new Event("top"));
   }
 
-  get #firstVisible() {
-    const top = this.#view.getBoundingClientRect().top;
-    const messages = Array.from(this.#settled.querySelectorAll("p"));
-    return messages.find((message) => message.getBoundingClientRect().bottom > top) ?? messages.at(-1);
+  get #messages() {
+    return Array.from(this.#settled.querySelectorAll("p"));
   }
 
   get #viewSize() {
     return `${this.#view.clientWidth} x ${this.#view.clientHeight}`;
   }
 
-  get #isNearEnd() {
-    return this.#view.scrollHeight - this.#view.scrollTop - this.#view.clientHeight < MessageLog.NEAR;
-  }
-
   #setUnseen(count) {
-    if (count === this.#unseen) return;
-    this.#unseen = count;
+    if (count === this.unseen) return;
+    this.unseen = count;
     this.dispatchEvent(new Event("unseen"));
-  }
-
-  static #clone(id) {
-    return document.getElementById(id).content.firstElementChild.cloneNode(true);
-  }
-
-  static #divider(text) {
-    const divider = MessageLog.#clone("divider-template");
-    divider.querySelector("span").textContent = text;
-    return divider;
-  }
-
-  static #isToday(when) {
-    return when.toDateString() === new Date().toDateString();
   }
 
   // The same name has the same colour everywhere.
@@ -306,15 +266,14 @@ class MessageLog extends EventTarget {
       let address = match.replace(/[.,;:!?'’…*_]+$/, "");
       if (address.endsWith(")") && !address.includes("(")) address = address.slice(0, -1);
       if (!URL.canParse(address)) continue;
-      if (index > end) yield text.slice(end, index);
-      const link = document.createElement("a");
-      link.href = address;
-      link.rel = "noopener noreferrer";
-      link.target = "_blank";
-      link.textContent = address;
-      yield link;
+      yield text.slice(end, index);
+      yield make("a", { href: address, rel: "noopener noreferrer", target: "_blank", textContent: address });
       end = index + address.length;
     }
-    if (end < text.length) yield text.slice(end);
+    yield text.slice(end);
   }
+}
+
+function make(tag, properties) {
+  return Object.assign(document.createElement(tag), properties);
 }
