@@ -252,10 +252,10 @@ class MessageLog extends EventTarget {
     this.dispatchEvent(new Event("unseen"));
   }
 
-  // The same name has the same colour everywhere.
+  // The same name has the same colour everywhere, and names that differ by a letter are far apart.
   static #hue(name) {
     let hue = 0;
-    for (const character of name) hue = (hue * 31 + character.codePointAt(0)) % 360;
+    for (const character of name) hue = ((hue + character.codePointAt(0)) * 317) % 360;
     return hue;
   }
 
