@@ -64,13 +64,12 @@ class MessageLog extends EventTarget {
     const next = this.#settled.firstElementChild;
     const past = document.createDocumentFragment();
     for (const message of messages) this.#add(past, message, isMine(message.key));
-    for (const element of past.querySelectorAll("*")) element.ariaLive = "off"; // history is not read aloud
     const last = past.lastElementChild;
+    past.append(...this.#newDay(last, next));
+    for (const element of past.querySelectorAll("*")) element.ariaLive = "off"; // history is not read aloud
     if (MessageLog.#belongs(last, next.dataset.kin, next.lastElementChild.dataset.at)) {
-      next.firstElementChild.replaceWith(...last.children); // one group, that the page's end had cut in two
+      next.firstElementChild.replaceWith(...last.children); // one group, cut by the end of a page
       last.remove();
-    } else {
-      this.#tellDay(next, last);
     }
     this.#settled.prepend(past);
     this.#view.scrollTop += seen.getBoundingClientRect().top - place;
@@ -138,8 +137,7 @@ class MessageLog extends EventTarget {
     if (!MessageLog.#belongs(group, MessageLog.#kin(name, when, isMine), at)) {
       const above = Array.from(parent.querySelectorAll(".group")).at(-1);
       group = this.#newGroup(name, when, isMine);
-      parent.append(group);
-      this.#tellDay(group, above);
+      parent.append(...this.#newDay(above, group), group);
     }
     group.append(message);
   }
@@ -177,14 +175,14 @@ class MessageLog extends EventTarget {
     return message;
   }
 
-  // A day is told where it begins, and at the top, unless it is today.
-  #tellDay(group, above) {
+  // The divider between two groups, if any: a day is told where it begins, and at the top unless it is today.
+  #newDay(above, group) {
     const when = MessageLog.#beginningOf(group);
     const day = when.toDateString();
     const today = new Date().toDateString();
-    if (day === (above ? MessageLog.#beginningOf(above).toDateString() : today)) return;
+    if (day === (above ? MessageLog.#beginningOf(above).toDateString() : today)) return [];
     const textContent = day === today ? this.#texts.today : when.toLocaleDateString(this.#language, { dateStyle: "full" });
-    group.before(make("div", { className: "divider", textContent }));
+    return [make("div", { className: "divider", textContent })];
   }
 
   #find(key) {
@@ -206,7 +204,7 @@ class MessageLog extends EventTarget {
     if (tooMany.length === 0) return;
     for (const message of tooMany) (message.nextElementSibling ? message : message.parentElement).remove(); // the last takes its group along
     this.#removeTopDividers();
-    this.#tellDay(this.#settled.firstElementChild);
+    this.#settled.prepend(...this.#newDay(null, this.#settled.firstElementChild));
   }
 
   // With nothing above them they part nothing.
@@ -252,7 +250,7 @@ class MessageLog extends EventTarget {
     this.dispatchEvent(new Event("unseen"));
   }
 
-  // The same name has the same colour everywhere, and names that differ by a letter are far apart.
+  // The same name has the same colour everywhere; user1 and user2 have colours far apart.
   static #hue(name) {
     let hue = 0;
     for (const character of name) hue = ((hue + character.codePointAt(0)) * 317) % 360;
