@@ -10,10 +10,12 @@ sealed class BuiltProcess : IDisposable
 
     readonly Process _process;
 
-    BuiltProcess(string program, string[] arguments)
+    // A published server to run instead of the one that was built.
+    static readonly string? s_published = Environment.GetEnvironmentVariable("E2E_SERVER");
+
+    BuiltProcess(string program, string environment, string[] arguments)
     {
-        // E2E_SERVER: a published server to run instead of the one that was built.
-        string? published = program == "Server" ? Environment.GetEnvironmentVariable("E2E_SERVER") : null;
+        string? published = program == "Server" ? s_published : null;
         var start = new ProcessStartInfo(published ?? "dotnet", published is null ? [PathOf(program), .. arguments] : arguments)
         {
             RedirectStandardInput = true,
@@ -23,16 +25,18 @@ sealed class BuiltProcess : IDisposable
             StandardOutputEncoding = System.Text.Encoding.UTF8,
             StandardErrorEncoding = System.Text.Encoding.UTF8,
         };
-        start.Environment["ASPNETCORE_ENVIRONMENT"] = "Development";
+        start.Environment["ASPNETCORE_ENVIRONMENT"] = environment;
         _process = Process.Start(start)!;
     }
 
     /// <summary>One of the paths that the project file knows: Root, Server, Client.</summary>
     public static string PathOf(string name) => typeof(BuiltProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(known => known.Key == name).Value!;
 
-    public static BuiltProcess Client(params string[] arguments) => new("Client", arguments);
+    public static BuiltProcess Client(params string[] arguments) => new("Client", "Development", arguments);
 
-    public static BuiltProcess Server(params string[] arguments) => new("Server", arguments);
+    public static BuiltProcess Server(string environment, params string[] arguments) => new("Server", environment, arguments);
+
+    public static bool HasPublishedServer => s_published is not null;
 
     public int Id => _process.Id;
     public StreamWriter Input => _process.StandardInput;
@@ -69,6 +73,23 @@ sealed class BuiltProcess : IDisposable
     {
         using var limit = new CancellationTokenSource(s_patience);
         await _process.WaitForExitAsync(limit.Token);
+    }
+
+    /// <summary>As an operator stops it.</summary>
+    public async Task StopAsync()
+    {
+        if (OperatingSystem.IsWindows())
+            _process.Kill();
+        else
+            await SignalAsync("TERM");
+        await ExitAsync();
+        Dispose();
+    }
+
+    public async Task SignalAsync(string signal)
+    {
+        using var kill = Process.Start("kill", [$"-{signal}", $"{Id}"]);
+        await kill.WaitForExitAsync();
     }
 
     /// <summary>As <c>kill -9</c> does it.</summary>

@@ -4,58 +4,85 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace ChatMinimal.E2E;
 
-/// <summary>A server of a test's own: the real one, in this process, on a real port of the loopback.</summary>
-sealed class ChatServer : WebApplicationFactory<global::Program>
+/// <summary>
+/// A server of a test's own, on a real port of the loopback: the real one, in this process, or, when E2E_SERVER names a
+/// published one, that as a process of its own.
+/// </summary>
+sealed class ChatServer : IDisposable, IAsyncDisposable
 {
-    readonly int _port;
     readonly (string Option, object Value)[] _options;
     readonly string _environment;
-    TimeProvider? _clock;
+    readonly Factory? _here;
+    BuiltProcess? _there;
 
-    ChatServer(int port, string environment, (string Option, object Value)[] options)
+    ChatServer(int port, string environment, (string Option, object Value)[] options, TimeProvider? clock = null)
     {
-        (_port, _environment, _options) = (port, environment, options);
-        UseKestrel();
+        (_environment, _options) = (environment, options);
+        string address = $"http://127.0.0.1:{port}";
+        (string Name, string Value)[] settings = // in memory, unless said otherwise
+            [("Chat:Database", ""), .. options.Select(option => (option.Option.Contains(':', StringComparison.Ordinal) ? option.Option : $"Chat:{option.Option}", $"{option.Value}"))];
+        if (BuiltProcess.HasPublishedServer && clock is null)
+        {
+            _there = BuiltProcess.Server(environment, [$"--urls={address}", .. settings.Select(setting => $"--{setting.Name}={setting.Value}")]);
+            Http = new Uri("http" + _there.ReadUntilAsync("démarré sur ws").Result.Split("sur ws")[1]);
+            _there.Ignore();
+        }
+        else
+        {
+            _here = new Factory(address, environment, settings, clock);
+            _here.StartServer();
+            Http = _here.ClientOptions.BaseAddress;
+        }
     }
 
-    public static ChatServer Start(params (string Option, object Value)[] options) => StartOn(0, "Development", options);
+    public static ChatServer Start(params (string Option, object Value)[] options) => new(0, "Development", options);
 
-    /// <param name="port">0: any that is free.</param>
-    public static ChatServer StartOn(int port, string environment, params (string Option, object Value)[] options)
-    {
-        var server = new ChatServer(port, environment, options);
-        server.StartServer();
-        return server;
-    }
+    public static ChatServer StartIn(string environment, params (string Option, object Value)[] options) => new(0, environment, options);
 
     /// <summary>One that keeps its messages in this file.</summary>
-    public static ChatServer StartWith(ChatFolder folder, params (string Option, object Value)[] options) =>
-        Start([("Database", folder.File), .. options]);
+    public static ChatServer StartWith(ChatFolder folder, params (string Option, object Value)[] options) => Start([("Database", folder.File), .. options]);
 
-    /// <summary>Likewise, with another idea of what time it is.</summary>
-    public static ChatServer StartWith(ChatFolder folder, TimeProvider clock)
-    {
-        var server = new ChatServer(0, "Development", [("Database", folder.File)]) { _clock = clock };
-        server.StartServer();
-        return server;
-    }
+    /// <summary>Likewise, with another idea of what time it is; always in this process.</summary>
+    public static ChatServer StartWith(ChatFolder folder, TimeProvider clock) => new(0, "Development", [("Database", folder.File)], clock);
 
     /// <summary>The same server again after this one was disposed: same port, same options.</summary>
-    public ChatServer StartAgain() => StartOn(Port, _environment, _options);
+    public ChatServer StartAgain() => new(Port, _environment, _options);
 
     public int Port => Http.Port;
-    public Uri Http => ClientOptions.BaseAddress;
+    public Uri Http { get; }
     public Uri WebSocket => new($"ws://{Http.Authority}/ws");
 
-    protected override void ConfigureWebHost(IWebHostBuilder builder)
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+
+    public async ValueTask DisposeAsync()
     {
-        builder.UseUrls($"http://127.0.0.1:{_port}");
-        builder.UseEnvironment(_environment);
-        if (_clock is { } clock)
-            builder.ConfigureServices(services => services.AddSingleton(clock));
-        builder.UseSetting("Chat:Database", ""); // memory, unless said otherwise
-        foreach ((string option, object value) in _options)
-            builder.UseSetting(option.Contains(':', StringComparison.Ordinal) ? option : $"Chat:{option}", value.ToString());
+        if (_here is not null)
+            await _here.DisposeAsync();
+        if (Interlocked.Exchange(ref _there, null) is { } there)
+            await there.StopAsync();
+    }
+
+    sealed class Factory : WebApplicationFactory<global::Program>
+    {
+        readonly string _address, _environment;
+        readonly (string Name, string Value)[] _settings;
+        readonly TimeProvider? _clock;
+
+        public Factory(string address, string environment, (string Name, string Value)[] settings, TimeProvider? clock)
+        {
+            (_address, _environment, _settings, _clock) = (address, environment, settings, clock);
+            UseKestrel();
+        }
+
+        protected override void ConfigureWebHost(IWebHostBuilder builder)
+        {
+            builder.UseUrls(_address);
+            builder.UseEnvironment(_environment);
+            foreach ((string name, string value) in _settings)
+                builder.UseSetting(name, value);
+            if (_clock is { } clock)
+                builder.ConfigureServices(services => services.AddSingleton(clock));
+        }
     }
 }
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
@@ -40,10 +39,10 @@ public sealed class CrashTests
                 switch (what)
                 {
                     case "STOP":
-                        await SignalAsync(server, "STOP");
+                        await server.SignalAsync("STOP");
                         using (var length = new PeriodicTimer(TimeSpan.FromMilliseconds(random.Next(200, 2000)))) // of the fault itself
                             await length.WaitForNextTickAsync(cancel);
-                        await SignalAsync(server, "CONT");
+                        await server.SignalAsync("CONT");
                         break;
                     case "cut":
                         foreach (CrashClient client in clients)
@@ -56,7 +55,7 @@ public sealed class CrashTests
                     default:
                         Volatile.Write(ref up, new TaskCompletionSource());
                         if (what == "TERM")
-                            await SignalAsync(server, "TERM");
+                            await server.SignalAsync("TERM");
                         else
                             server.Kill();
                         await server.ExitAsync();
@@ -90,7 +89,7 @@ public sealed class CrashTests
 
         async Task<BuiltProcess> StartAsync()
         {
-            var started = BuiltProcess.Server("--urls", $"http://127.0.0.1:{port}", "--Chat:Database", folder.File, "--Chat:MessagesPerSecond", "0", "--Chat:KeepMessages", "0");
+            var started = BuiltProcess.Server("Development", "--urls", $"http://127.0.0.1:{port}", "--Chat:Database", folder.File, "--Chat:MessagesPerSecond", "0", "--Chat:KeepMessages", "0");
             await started.ReadUntilAsync("Serveur WebSocket démarré");
             started.Ignore();
             Volatile.Read(ref up).TrySetResult();
@@ -115,12 +114,6 @@ public sealed class CrashTests
         while (reader.Read())
             kept.Add(new Entry(reader.GetInt64(0), reader.GetString(1)));
         return kept;
-    }
-
-    static async Task SignalAsync(BuiltProcess server, string signal)
-    {
-        using var kill = Process.Start("kill", [$"-{signal}", $"{server.Id}"]);
-        await kill.WaitForExitAsync();
     }
 
     static int FreePort()

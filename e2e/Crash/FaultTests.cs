@@ -74,7 +74,7 @@ public sealed class FaultTests
     {
         using var folder = new ChatFolder();
         string before = "";
-        using (var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0", "--Chat:Database", folder.File))
+        using (var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database", folder.File))
         {
             using var http = new HttpClient { BaseAddress = new Uri("http" + (await server.ReadUntilAsync("démarré sur ws")).Split("sur ws")[1]) };
             await http.PostAsync("/messages", new StringContent("lost"));
@@ -130,7 +130,7 @@ public sealed class FaultTests
                 break;
         }
         byte[] before = await File.ReadAllBytesAsync(folder.File);
-        using var refusing = BuiltProcess.Server("--urls", "http://127.0.0.1:0", "--Chat:Database", folder.File);
+        using var refusing = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database", folder.File);
         (int code, _, string error) = await refusing.EndAsync();
         Assert.That(code, Is.EqualTo(1));
         Assert.That(error.TrimEnd(), Does.StartWith($"chatminimal: {folder.File}").And.Contain(told).And.Not.Contain("\n"));

@@ -163,7 +163,7 @@ public sealed class RefusalTests
     [TestCase("Production", "https://other.example", false)]
     public async Task A_page_of_another_origin_is_answered_403(string environment, string origin, bool isAllowed)
     {
-        using var server = ChatServer.StartOn(0, environment, ("Chat:AllowedOrigins:0", "https://listed.example"));
+        using var server = ChatServer.StartIn(environment, ("Chat:AllowedOrigins:0", "https://listed.example"));
         using RawPeer peer = await RawPeer.UpgradeAsync(server.Port, more: "\nOrigin: " + origin.Replace("PORT", $"{server.Port}", StringComparison.Ordinal));
         Assert.That(peer.Answer, Does.StartWith(isAllowed ? "HTTP/1.1 101 " : "HTTP/1.1 403 "));
     }

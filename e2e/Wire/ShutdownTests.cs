@@ -8,7 +8,7 @@ public sealed class ShutdownTests
     [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
     public async Task At_SIGTERM_200_sockets_are_told_1001_and_the_process_is_gone_within_two_seconds()
     {
-        using var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0", "--Chat:Database=");
+        using var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=");
         string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
         var address = new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]);
         Peer[] peers = await Task.WhenAll(Enumerable.Range(0, 200).Select(i => Peer.ConnectAsync(address, i % 2 == 0 ? "chat.v1" : null)));
@@ -30,8 +30,7 @@ public sealed class ShutdownTests
         await wereHeard.Task;
 
         long start = Stopwatch.GetTimestamp();
-        using (var kill = Process.Start("kill", ["-TERM", $"{server.Id}"]))
-            await kill.WaitForExitAsync();
+        await server.SignalAsync("TERM");
         (int code, _, string error) = await server.EndAsync();
         TimeSpan took = Stopwatch.GetElapsedTime(start);
 
@@ -46,15 +45,14 @@ public sealed class ShutdownTests
     [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
     public async Task A_peer_that_does_not_answer_cannot_hold_up_the_shutdown()
     {
-        using var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0", "--Chat:Database=");
+        using var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=");
         string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
         int port = new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]).Port;
         using RawPeer mute = await RawPeer.UpgradeAsync(port);
         await server.ReadUntilAsync("Total clients : 1");
 
         long start = Stopwatch.GetTimestamp();
-        using (var kill = Process.Start("kill", ["-TERM", $"{server.Id}"]))
-            await kill.WaitForExitAsync();
+        await server.SignalAsync("TERM");
         Assert.That((await server.EndAsync()).Code, Is.Zero);
         Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(2.5)));
         byte[] last = await mute.ReadToEndAsync();
@@ -66,7 +64,7 @@ public sealed class ShutdownTests
     [TestCase("--Chat:MaxMesageBytes", "5", "MaxMesageBytes")]
     public async Task What_the_operator_got_wrong_is_told_in_one_line(string option, string value, string told)
     {
-        using var server = BuiltProcess.Server("--urls", "http://127.0.0.1:0", "--Chat:Database=", option, value);
+        using var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=", option, value);
         (int code, string output, string error) = await server.EndAsync();
         Assert.That(code, Is.EqualTo(1));
         Assert.That(output, Is.Empty);
@@ -78,7 +76,7 @@ public sealed class ShutdownTests
     public async Task A_port_that_is_taken_is_told_in_one_line()
     {
         using var first = ChatServer.Start();
-        using var second = BuiltProcess.Server("--urls", $"http://127.0.0.1:{first.Port}", "--Chat:Database=");
+        using var second = BuiltProcess.Server("Development", "--urls", $"http://127.0.0.1:{first.Port}", "--Chat:Database=");
         Assert.That(await second.EndAsync(), Is.EqualTo((1, "", $"chatminimal: Failed to bind to address http://127.0.0.1:{first.Port}: address already in use.\n")));
     }
 }

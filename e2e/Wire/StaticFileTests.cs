@@ -12,7 +12,7 @@ public sealed class StaticFileTests
     {
         foreach (string environment in (string[])["Development", "Production"])
         {
-            using var server = ChatServer.StartOn(0, environment);
+            using var server = ChatServer.StartIn(environment);
             using var http = new HttpClient { BaseAddress = server.Http };
             using HttpResponseMessage answer = await http.GetAsync(path);
             Assert.That(answer.StatusCode, Is.EqualTo(HttpStatusCode.OK));

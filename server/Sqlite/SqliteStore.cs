@@ -22,7 +22,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
     const int LongestTail = 4096;  // messages read at a time for who begins to follow
     const int KeysKept = 100_000;  // a room: said again even after a long time offline, a message is in the log once
     const int PageBytes = 4096;    // SQLite's: the least that a row costs
-    const int LongLog = 16 << 20;  // bytes written, more or less, before the log is copied back
+    const int LongLog = 4 << 20;  // bytes written, more or less, before the log is copied back
     const int TrimAtOnce = 256;    // pages a transaction and room: a millisecond or two
 
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(1);
