@@ -1,7 +1,6 @@
 using ChatMinimal;
 using ChatMinimal.Sqlite;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Options;
 
 WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
@@ -21,7 +20,6 @@ builder.WebHost.ConfigureKestrel(kestrel =>
         endpoint.Use(Link.Offer);
     });
 });
-builder.Services.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true); // nothing here blocks
 builder.UseDefaultAddress("http://localhost:8765"); // the course's
 
 builder.Services.AddOptionsWithValidateOnStart<ChatOptions, ChatOptionsValidator>()
