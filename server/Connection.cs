@@ -257,7 +257,7 @@ sealed class Connection(
                 _submitted = (await store.SubmitAsync(room.Name, drafts, default))[^1].Seq;
                 return;
             }
-            catch (StoreUnavailableException) when (clock.GetElapsedTime(since) < s_storeTimeout)
+            catch (StoreUnavailableException) when (!IsClosing && clock.GetElapsedTime(since) < s_storeTimeout)
             {
                 await Task.Delay(s_storeRetry, clock);
             }
