@@ -128,7 +128,8 @@ let quietUntil = 0; // the last seq of what one begins with: history is not read
 const isCatchingUp = () => connection.last < quietUntil;
 const showBusy = () => byId("log").setAttribute("aria-busy", isCatchingUp());
 
-on("hello", ({ first, next, wasAnother }) => {
+on("hello", ({ first, next, online, wasAnother }) => {
+  byId("online").textContent = fill(texts.online, online);
   if (wasAnother) log.restart(texts.newLog);
   quietUntil = next - 1;
   showBusy();
