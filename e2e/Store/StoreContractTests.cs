@@ -1,5 +1,6 @@
 using System.Text;
 using ChatMinimal.Sqlite;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
@@ -128,6 +129,31 @@ public sealed class StoreContractTests(string kind) : IDisposable
         Assert.That(await SayAsync(store, "a", "again", key: "k2"), Is.EqualTo(new Submission(2, true)));
         Assert.That((await store.ReadAsync("a", 995, 2, default)).Messages.Select(message => message.Seq), Is.EqualTo(new[] { 995, 996 }));
         Assert.That((await store.ReadAsync("a", 1001, 10, default)).Messages, Is.Empty);
+    }
+
+    [Test]
+    public async Task In_time_a_key_is_forgotten_too_and_takes_no_room()
+    {
+        IMessageStore store = Open(keepMessages: 10);
+        await SayAsync(store, "a", "first", key: "first");
+        for (int unit = 0; unit < 400; unit++) // every other unit is of plain clients, who have no keys; a comma and a quote look like one
+            await store.SubmitAsync("a", [.. Enumerable.Range(0, 256).Select(i => new Draft(null, unit % 2 == 0 ? $"{unit}-{i}" : null, Encoding.UTF8.GetBytes(",\"")))], default);
+        Assert.That((await SayAsync(store, "a", "again", key: "200-7")).WasKnown, "of which a hundred thousand are not yet over");
+        if (kind == "memory")
+            return; // counts keys, not messages
+        Assert.That((await SayAsync(store, "a", "again", key: "first")).WasKnown, Is.False);
+        using var file = new SqliteConnection($"Data Source={_folder.File};Mode=ReadOnly;Pooling=False");
+        file.Open();
+        Assert.That(Ask("SELECT count(*) FROM key_hash"), Is.InRange(49_900, 50_700));
+        Assert.That(Ask("SELECT count(*) FROM page WHERE last < 102_000"), Is.InRange(190, 210), "those without keys went with their messages");
+        Assert.That(Ask("SELECT count(*) FROM message"), Is.InRange(10, 10 + 256));
+
+        long Ask(string sql)
+        {
+            using SqliteCommand command = file.CreateCommand();
+            command.CommandText = sql;
+            return (long)command.ExecuteScalar()!;
+        }
     }
 
     [Test]

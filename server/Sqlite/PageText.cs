@@ -78,6 +78,15 @@ static class PageText
         return entries;
     }
 
+    /// <summary>A key, or null, for each message; empty when nobody gave one. Most pages of a plain room need no more than a glance.</summary>
+    public static string?[] ReadKeys(ReadOnlySpan<byte> text)
+    {
+        if (text.IndexOf(",\""u8) < 0) // nothing but texts, for within one a quote is escaped
+            return [];
+        List<Entry> entries = Read(text);
+        return entries.Exists(entry => entry.Key is not null) ? [.. entries.Select(entry => entry.Key)] : [];
+    }
+
     public readonly record struct Entry(byte[]? Text, string? Name, string? Key);
 
     static byte[] Unescape(in Utf8JsonReader json)

@@ -324,25 +324,41 @@ sealed class SqliteStore : IMessageStore, IDisposable
     // A little each time, so that nobody waits for it. A key outlives its message, for it may be said again.
     void Trim(ChatFile file, RoomLog log)
     {
+        if (_keepMessages == 0 || log.NextWritten < log.TrimAt)
+            return;
         long first = log.NextWritten - _keepMessages, firstKey = log.NextWritten - KeysKept;
-        if (_keepMessages == 0 || first - log.FirstWritten < Math.Min(_keepMessages, LongestPage))
-            return; // worth the look
-        foreach (Page page in PagesFrom(file, log.Room, 0).TakeWhile(page => page.Last < Math.Min(first, firstKey)).Take(TrimAtOnce).ToArray())
+        List<OldPage> forgotten = PagesBefore(file, log.Room, from: 0, Math.Min(first, firstKey));
+        foreach (OldPage page in forgotten)
         {
-            foreach (Message message in page.Messages)
-                if (message.Key is { } key)
-                    file.ForgetKey.Bind(1, HashOf(log.Room, key)).Bind(2, message.Seq).Run();
+            for (int i = 0; i < page.Keys.Length; i++)
+                if (page.Keys[i] is { } key)
+                    file.ForgetKey.Bind(1, HashOf(log.Room, key)).Bind(2, page.Last + 1 - page.Keys.Length + i).Run();
             file.ForgetPage.Bind(1, log.Room).Bind(2, page.Last).Run();
             log.FirstWritten = Math.Max(log.FirstWritten, page.Last + 1);
         }
-        if (first > firstKey)
-            foreach (Page page in PagesFrom(file, log.Room, log.FirstWritten).TakeWhile(page => page.Last < first).Take(TrimAtOnce).ToArray())
-            {
-                file.SetSaid.Bind(1, log.Room).Bind(2, page.Last).Bind(3, PageText.WriteKeys(page.Messages.Select(message => message.Key))).Run();
-                log.FirstWritten = page.Last + 1;
-            }
+        List<OldPage> stripped = PagesBefore(file, log.Room, log.FirstWritten, first);
+        foreach (OldPage page in stripped)
+        {
+            if (page.Keys is [])
+                file.ForgetPage.Bind(1, log.Room).Bind(2, page.Last).Run();
+            else
+                file.SetSaid.Bind(1, log.Room).Bind(2, page.Last).Bind(3, PageText.WriteKeys(page.Keys)).Run();
+            log.FirstWritten = page.Last + 1;
+        }
         if (log.FirstWritten > log.First)
             file.SetFirst.Bind(1, log.Room).Bind(2, log.FirstWritten).Run();
+        bool isAll = forgotten.Count < TrimAtOnce && stripped.Count < TrimAtOnce;
+        log.TrimAt = log.NextWritten + (isAll ? Math.Min(_keepMessages, LongestPage) : 1); // worth the look again
+    }
+
+    static List<OldPage> PagesBefore(ChatFile file, string room, long from, long before)
+    {
+        List<OldPage> old = [];
+        Statement pages = file.ReadPages.Bind(1, room).Bind(2, from);
+        while (old.Count < TrimAtOnce && pages.Step() && pages.Int64(0) < before)
+            old.Add(new OldPage(pages.Int64(0), PageText.ReadKeys(pages.Bytes(2))));
+        pages.Reset();
+        return old;
     }
 
     void GiveUp(ReadOnlySpan<Unit> batch, List<RoomLog> touched, Exception error)
@@ -493,6 +509,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     readonly record struct Page(long Last, List<Message> Messages);
 
+    readonly record struct OldPage(long Last, string?[] Keys);
+
     sealed class RoomLog(string room, string epoch)
     {
         public readonly string Room = room;
@@ -503,6 +521,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
         // The writer's: what the transaction of the moment makes of it.
         public long FirstWritten, WrittenFrom, NextWritten;
+        public long TrimAt; // the seq at which it is worth looking for what is no longer kept
         public List<Message> Written = [];
         public long BytesWritten;
 
