@@ -21,6 +21,10 @@ sealed record Scenario(string Name, Question Question, string Meaning, LoadPlan 
     [
         new("32-all", Question.Throughput, "32 clients, all talking, in rounds: each sends 64 messages of 64 bytes at once; the next round begins when all have all",
             new LoadPlan { Pace = Pace.Rounds, Clients = 32, Talkers = 32, Outstanding = 64 }, Quick: true),
+        new("32-each", Question.Throughput, "32 clients, all talking: each says the next message when it hears its own",
+            new LoadPlan { Pace = Pace.Closed, Clients = 32, Talkers = 32 }),
+        new("x8", Question.Throughput, "1000 clients, 100 talking, each with 8 on their way",
+            new LoadPlan { Pace = Pace.Closed, Clients = 1000, Talkers = 100, Outstanding = 8 }),
         new("1000-100", Question.Throughput, "1000 clients, 100 talking: each says the next message when it hears its own",
             new LoadPlan { Pace = Pace.Closed, Clients = 1000, Talkers = 100 }, Quick: true),
         new("1000-4", Question.Throughput, "1000 clients, 4 talking, the same way",

@@ -38,14 +38,13 @@ sealed class Transport(PipeReader input, PipeWriter output, Action abort, TimePr
     public void Abort() => abort();
 
     /// <summary>Bytes from the peer. Those that are not consumed come again with those that follow.</summary>
-    public async ValueTask<ReadResult> ReadAsync()
-    {
-        ReadResult read = await input.ReadAsync();
-        _heard = true;
-        return read;
-    }
+    public ValueTask<ReadResult> ReadAsync() => input.ReadAsync();
 
-    public void AdvanceTo(SequencePosition consumed, SequencePosition examined) => input.AdvanceTo(consumed, examined);
+    public void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+    {
+        _heard = true;
+        input.AdvanceTo(consumed, examined);
+    }
 
     /// <summary>Takes the turn if nobody has it. The pump never waits for one: it is called back.</summary>
     public bool TryTake()

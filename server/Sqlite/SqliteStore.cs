@@ -180,6 +180,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
         while (true)
         {
             batch.Clear();
+            Thread.Yield(); // who is ready to run on this core may bring more, and a commit costs the same
             lock (_lock)
             {
                 if (_queue.Count > 0)
