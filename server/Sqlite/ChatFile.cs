@@ -41,7 +41,35 @@ sealed class ChatFile : IDisposable
         CREATE TABLE state (is_open INTEGER NOT NULL); -- 1 while a server writes, and after one that was killed
         INSERT INTO state VALUES (0);
         """,
+        // A tree of whole numbers is searched without a look at the rows, which may be long: a text key made each commit read several of them.
+        """
+        DROP VIEW message;
+        ALTER TABLE room RENAME TO old_room;
+        ALTER TABLE page RENAME TO old_page;
+        CREATE TABLE room (
+          id    INTEGER PRIMARY KEY,
+          name  TEXT NOT NULL UNIQUE,
+          epoch TEXT NOT NULL,     -- which log this is; another one voids what clients remember
+          first INTEGER NOT NULL   -- the oldest seq that is kept
+        );
+        CREATE TABLE page (        -- messages that were kept together: one row is several times faster than a row each
+          id   INTEGER PRIMARY KEY, -- the room's id, and in the last 36 bits the seq of the last message
+          at   TEXT NOT NULL,      -- ISO 8601, UTC
+          said TEXT NOT NULL       -- JSON, oldest first: [[text, name, key], ...]; text is null when only the key is still kept
+        );
+        INSERT INTO room (name, epoch, first) SELECT name, epoch, first FROM old_room;
+        INSERT INTO page SELECT id << 36 | last, at, said FROM old_page JOIN room ON name = room ORDER BY id, last;
+        DROP TABLE old_page;
+        DROP TABLE old_room;
+        CREATE VIEW message AS     -- what one reads
+          SELECT name AS room, (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key AS seq, at,
+            each.value ->> 1 AS name, each.value ->> 0 AS text, each.value ->> 2 AS key
+          FROM room JOIN page ON page.id BETWEEN room.id << 36 AND room.id << 36 | 0xFFFFFFFFF JOIN json_each(said) AS each
+          WHERE (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key >= first;
+        """,
     ];
+
+    const string Seq = "id & 0xFFFFFFFFF", Of = "(SELECT id << 36 FROM room WHERE name = ?1)"; // what page.id is made of
 
     readonly string _path;
     readonly SqliteConnection _connection;
@@ -127,14 +155,14 @@ sealed class ChatFile : IDisposable
     public Statement Begin => field ??= Prepare("BEGIN IMMEDIATE");
     public Statement Commit => field ??= Prepare("COMMIT");
     public Statement Rollback => field ??= Prepare("ROLLBACK");
-    public Statement AddRoom => field ??= Prepare("INSERT INTO room VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING");
+    public Statement AddRoom => field ??= Prepare("INSERT INTO room (name, epoch, first) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING");
     public Statement SetFirst => field ??= Prepare("UPDATE room SET first = ?2 WHERE name = ?1");
     public Statement FindRoom => field ??= Prepare("SELECT epoch, first FROM room WHERE name = ?1");
-    public Statement LastSeq => field ??= Prepare("SELECT max(last) FROM page WHERE room = ?1");
-    public Statement AddPage => field ??= Prepare("INSERT INTO page VALUES (?1, ?2, ?3, ?4)");
-    public Statement ReadPages => field ??= Prepare("SELECT last, at, said FROM page WHERE room = ?1 AND last >= ?2 ORDER BY last");
-    public Statement SetSaid => field ??= Prepare("UPDATE page SET said = ?3 WHERE room = ?1 AND last = ?2");
-    public Statement ForgetPage => field ??= Prepare("DELETE FROM page WHERE room = ?1 AND last = ?2");
+    public Statement LastSeq => field ??= Prepare($"SELECT {Seq} FROM page WHERE id BETWEEN {Of} AND {Of} | 0xFFFFFFFFF ORDER BY id DESC LIMIT 1");
+    public Statement AddPage => field ??= Prepare($"INSERT INTO page VALUES ({Of} | ?2, ?3, ?4)");
+    public Statement ReadPages => field ??= Prepare($"SELECT {Seq}, at, said FROM page WHERE id BETWEEN {Of} | ?2 AND {Of} | 0xFFFFFFFFF ORDER BY id");
+    public Statement SetSaid => field ??= Prepare($"UPDATE page SET said = ?3 WHERE id = {Of} | ?2");
+    public Statement ForgetPage => field ??= Prepare($"DELETE FROM page WHERE id = {Of} | ?2");
     public Statement AddKey => field ??= Prepare("INSERT INTO key_hash VALUES (?1, ?2) ON CONFLICT DO NOTHING");
     public Statement MoveKey => field ??= Prepare("UPDATE key_hash SET seq = ?2 WHERE hash = ?1");
     public Statement FindKey => field ??= Prepare("SELECT seq FROM key_hash WHERE hash = ?1");
