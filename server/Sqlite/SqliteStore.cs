@@ -223,8 +223,6 @@ sealed class SqliteStore : IMessageStore, IDisposable
             file.Commit.Run();
             if (!file.HasLog())
                 Reopen();
-            else
-                CopyBack(file, touched);
             SetTrouble(null);
         }
         catch (Exception error) when (error is SqliteException or ChatFileException)
@@ -253,6 +251,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
                 tail.TryWrite(page);
         foreach (Unit unit in batch)
             unit.SetResult(unit.Submissions);
+        CopyBack(touched); // last, for nobody is to wait for it
     }
 
     void Add(ChatFile file, Unit unit, string room, DateTime now, List<RoomLog> touched)
@@ -379,14 +378,21 @@ sealed class SqliteStore : IMessageStore, IDisposable
     }
 
     // By another thread, for it takes a while; then what came meanwhile, which is little, so that the log can begin anew.
-    void CopyBack(ChatFile file, List<RoomLog> touched)
+    void CopyBack(List<RoomLog> touched)
     {
         foreach (RoomLog log in touched)
             _logged += log.BytesWritten;
         if (_copying is { IsCompleted: true })
         {
             _copying = null;
-            file.CopyBack();
+            try
+            {
+                _file!.CopyBack();
+            }
+            catch (SqliteException error)
+            {
+                SetTrouble(error.Message); // the log has everything, and gets longer
+            }
         }
         else if (_copying is null && _logged > LongLog)
         {
