@@ -13,9 +13,10 @@ sealed record Contestant(string Name, string Title, Func<Launch> Prepare)
     public static Contestant[] All { get; } =
     [
         new("jit", "ChatMinimal (JIT)", () => Workshop.Published(aot: false)) { Tiered = true, Quick = true, Ours = true },
-        new("aot", "ChatMinimal (AOT)", () => Workshop.Published(aot: true)) { Quick = true, Ours = true },
+        new("aot", "ChatMinimal (AOT, batch)", () => Workshop.Batch(Workshop.Published(aot: true))) { Quick = true, Ours = true },
+        new("aot-other", "ChatMinimal (AOT), as other programs are scheduled", () => Workshop.Published(aot: true)) { Ours = true },
         new("jit-memory", "ChatMinimal (JIT), nothing kept on disk", () => Workshop.Published(aot: false, "--Chat:Database=")) { Tiered = true, Ours = true },
-        new("aot-memory", "ChatMinimal (AOT), nothing kept on disk", () => Workshop.Published(aot: true, "--Chat:Database=")) { Ours = true },
+        new("aot-memory", "ChatMinimal (AOT, batch), nothing kept on disk", () => Workshop.Batch(Workshop.Published(aot: true, "--Chat:Database="))) { Ours = true },
         new(Reference, "Bun, publish/subscribe", () => Workshop.Bun("chat.bun.js")) { Quick = true },
         new("naive", "naive ASP.NET, foreach await SendAsync", () => Workshop.InThisAssembly("naive")) { Tiered = true, Quick = true },
         new("signalr", "SignalR, Clients.All", () => Workshop.InThisAssembly("signalr")) { Tiered = true, SignalR = true },

@@ -58,6 +58,13 @@ static class Workshop
             "--Chat:Database", "{folder}/chat.db", "--Chat:MessagesPerSecond", "0", "--Chat:MaxConnections", "20000", .. arguments]);
     }
 
+    /// <summary>As the unit in the README starts it: a thread that wakes up waits for the one that works (sched(7), SCHED_BATCH).</summary>
+    public static Launch Batch(Launch launch)
+    {
+        _ = Run(s_root, "chrt", ["--version"]); // or it is missing, and said to be
+        return launch with { Version = launch.Version + ", SCHED_BATCH", Command = ["chrt", "--batch", "0", .. launch.Command] };
+    }
+
     public static Launch InThisAssembly(string peer) => new($".NET {Environment.Version}", Dotnet, ThisAssembly, "peer", peer, "--port", "{port}");
 
     public static Launch Bun(string script)
