@@ -14,7 +14,7 @@ sealed record Contestant(string Name, string Title, Func<Launch> Prepare)
     [
         new("jit", "ChatMinimal (JIT)", () => Workshop.Published(aot: false)) { Tiered = true, Quick = true, Ours = true },
         new("aot", "ChatMinimal (AOT, batch)", () => Workshop.Batch(Workshop.Published(aot: true))) { Quick = true, Ours = true },
-        new("aot-other", "ChatMinimal (AOT), as other programs are scheduled", () => Workshop.Published(aot: true)) { Ours = true },
+        new("aot-other", "ChatMinimal (AOT, not batch)", () => Workshop.Published(aot: true)) { Ours = true },
         new("jit-memory", "ChatMinimal (JIT), nothing kept on disk", () => Workshop.Published(aot: false, "--Chat:Database=")) { Tiered = true, Ours = true },
         new("aot-memory", "ChatMinimal (AOT, batch), nothing kept on disk", () => Workshop.Batch(Workshop.Published(aot: true, "--Chat:Database="))) { Ours = true },
         new(Reference, "Bun, publish/subscribe", () => Workshop.Bun("chat.bun.js")) { Quick = true },

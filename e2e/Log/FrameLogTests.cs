@@ -88,7 +88,9 @@ public sealed class FrameLogTests
             {
                 started.Signal();
                 started.Wait();
-                log.TrySeek(1, out FrameLog.Cursor cursor);
+                FrameLog.Cursor cursor;
+                lock (lockOfTheRoom)
+                    log.TrySeek(1, out cursor);
                 long expected = 1;
                 int jumps = 0;
                 while (expected <= lengths.Length)
