@@ -21,16 +21,24 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
     string? _epoch;
     long _last;
     int _number, _connection;
+    readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile bool _saysNoMore;
 
     public Transcript Transcript { get; } = new(name, isChat);
 
-    /// <summary>Completes when it says no more, has nothing unacknowledged and has seen this seq.</summary>
+    /// <summary>
+    /// Completes when it says no more and all it said is kept: in chat.v1, when it has nothing unacknowledged and has seen this seq;
+    /// in the plain dialect, which has no acknowledgement, when the server has answered its close.
+    /// </summary>
     public async Task FinishAsync(Func<Task<long>> lastSeq, CancellationToken cancel)
     {
-        _saysNoMore = true;
+        lock (_lock)
+            _saysNoMore = true;
         if (!isChat)
+        {
+            await _ended.Task.WaitAsync(cancel);
             return;
+        }
         await tally.UntilAsync(() => { lock (_lock) return _outbox.Count == 0; }, cancel);
         long last = await lastSeq();
         await tally.UntilAsync(() => { lock (_lock) return _last >= last; }, cancel);
@@ -41,7 +49,7 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
 
     public async Task RunAsync(Func<Task> up, CancellationToken cancel)
     {
-        while (!cancel.IsCancellationRequested)
+        while (!cancel.IsCancellationRequested && !(_saysNoMore && !isChat))
         {
             try
             {
@@ -67,6 +75,7 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
             }
             catch (Exception error) when (error is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException) { } // again
         }
+        _ended.SetResult();
     }
 
     async Task TalkAsync(ClientWebSocket socket, CancellationToken cancel)
@@ -85,6 +94,8 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
                 await tally.AppendedAsync(cancel); // at the pace of the others
             lock (_lock)
             {
+                if (_saysNoMore)
+                    break;
                 text = Numbered.Text(name, ++_number, new string((char)('a' + _random.Next(26)), _random.Next(100)));
                 Transcript.Said.Add(text);
                 if (isChat)
@@ -92,6 +103,8 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
             }
             await SendAsync(socket, key, text, cancel);
         }
+        if (!isChat)
+            await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, cancel);
     }
 
     Task SendAsync(ClientWebSocket socket, string key, string text, CancellationToken cancel)
