@@ -76,6 +76,9 @@ public sealed class CheckerTests
         Assert.That(Checker.Check([new(1, A(1).Replace("x y", "x z", StringComparison.Ordinal))], [a, b], isOver: false), Has.Some.Contains("damaged: 1"));
         Assert.That(Checker.Check([new(1, A(7))], [a, b], isOver: false), Has.Some.Contains("never said: 1"));
         Assert.That(Checker.Check([new(1, A(2)), new(2, A(1))], [a, b], isOver: false), Has.Some.Contains("changed places"));
+        var plain = new Transcript("a", isChat: false) { Said = { A(1), A(2), A(3) }, Begins = { 0, 2 } };
+        Assert.That(Checker.Check([new(1, A(3)), new(2, A(1)), new(3, A(2))], [plain]), Is.Empty, "3 was said on another connection");
+        Assert.That(Checker.Check([new(1, A(3)), new(2, A(2)), new(3, A(1))], [plain]), Has.Some.Contains("changed places"));
         Assert.That(Checker.Check([s_kept[0]], [a], isOver: false), Has.Some.Contains("acknowledged and not kept"));
         a.Epochs.Add("f");
         Assert.That(Checker.Check(s_kept, [a, b], isOver: false), Has.Some.Contains("the log became another one"));

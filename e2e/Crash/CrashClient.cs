@@ -82,7 +82,11 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
     {
         List<(string Key, string Text)> again;
         lock (_lock)
+        {
             again = [.. _outbox];
+            if (!isChat)
+                Transcript.Begins.Add(Transcript.Said.Count);
+        }
         foreach ((string key, string text) in again)
             await SendAsync(socket, key, text, cancel);
         while (!_saysNoMore)

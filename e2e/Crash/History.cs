@@ -19,6 +19,9 @@ sealed class Transcript(string client, bool isChat)
 
     /// <summary>The connection of each thing heard; only the plain dialect, where each connection begins anew, needs it.</summary>
     public List<int> Connections { get; } = [];
+
+    /// <summary>The first thing said on each connection, as an index of <see cref="Said"/>; only the plain dialect needs it.</summary>
+    public List<int> Begins { get; } = [];
 }
 
 /// <summary>Messages that carry who said them, their number, and a checksum, so that a damaged or invented one is found out.</summary>
@@ -71,9 +74,14 @@ static class Checker
                 foreach (string text in transcript.Said)
                     if (!inFile.ContainsKey(text))
                         yield return $"{transcript.Client}: said and not kept: {Short(text)}";
-            long[] own = [.. transcript.Said.Where(inFile.ContainsKey).Select(text => inFile[text])];
-            if (!own.SequenceEqual(own.Order()))
-                yield return $"{transcript.Client}: its own words changed places";
+            // Nobody knows a plain client again: what a cut left on its way may be kept after what is said on the next connection.
+            int[] begins = [0, .. transcript.Begins, transcript.Said.Count];
+            foreach ((int begin, int end) in begins.Zip(begins[1..]))
+            {
+                long[] own = [.. transcript.Said[begin..end].Where(inFile.ContainsKey).Select(text => inFile[text])];
+                if (!own.SequenceEqual(own.Order()))
+                    yield return $"{transcript.Client}: its own words changed places";
+            }
 
             foreach (string broken in transcript.IsChat ? CheckChat(transcript, kept, bySeq, isOver) : CheckPlain(transcript, inFile))
                 yield return $"{transcript.Client}: {broken}";
