@@ -148,9 +148,11 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
             {
                 case "hello":
                     _epoch = (string)said["epoch"]!;
-                    Transcript.Epochs.Add(_epoch);
+                    if ((long)said["next"]! > 1) // killed while nothing was kept, it is another empty log
+                        Transcript.Epochs.Add(_epoch);
                     break;
                 case "message":
+                    Transcript.Epochs.Add(_epoch!);
                     _last = (long)said["seq"]!;
                     Transcript.Heard.Add(new Entry(_last, (string)said["text"]!));
                     Acknowledge((string?)said["key"]);
