@@ -66,10 +66,10 @@ public sealed class CrashTests
             }
             await tally.MoreAsync(500, cancel);
             // The plain ones first: they talk at the pace of the others.
-            await Task.WhenAll(clients[8..].Select(client => client.FinishAsync(LastSeqAsync, cancel)));
-            await Task.WhenAll(clients[..8].Select(client => client.FinishAsync(LastSeqAsync, cancel)));
+            await Task.WhenAll(clients.Where(client => !client.Transcript.IsChat).Select(client => client.FinishAsync(LastSeqAsync, cancel)));
+            await Task.WhenAll(clients.Select(client => client.FinishAsync(LastSeqAsync, cancel)));
             long last = await LastSeqAsync();
-            await Task.WhenAll(clients[..8].Select(client => client.FinishAsync(() => Task.FromResult(last), cancel)));
+            await Task.WhenAll(clients.Select(client => client.FinishAsync(() => Task.FromResult(last), cancel)));
         }
         finally
         {

@@ -336,7 +336,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
             file.ForgetPage.Bind(1, log.Room).Bind(2, page.Last).Run();
             log.FirstWritten = Math.Max(log.FirstWritten, page.Last + 1);
         }
-        List<OldPage> stripped = PagesBefore(file, log.Room, log.FirstWritten, first);
+        List<OldPage> stripped = first > firstKey ? PagesBefore(file, log.Room, log.FirstWritten, first) : [];
         foreach (OldPage page in stripped)
         {
             if (page.Keys is [])
