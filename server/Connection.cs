@@ -17,7 +17,6 @@ sealed class Connection(
     public const int JsonAllowance = 8; // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
     const int LongestUnit = 256;       // messages submitted at once
     const int LargestUnit = 256 << 10; // bytes of text, likewise
-    const int CatchUpMessages = 256;   // read from the store at a time
     const int CatchUpBytes = 64 << 10; // written at a time
 
     static readonly TimeSpan s_shutdownTimeout = TimeSpan.FromSeconds(1.5); // the process has two seconds
@@ -318,15 +317,15 @@ sealed class Connection(
             while (!_logEnds && !room.TrySeek(this))
             {
                 long next = room.Next; // the window's end: what the store has beyond it comes through the window
-                LogPage page = await ReadStoreAsync((int)Math.Clamp(next - Cursor.Seq, 0, CatchUpMessages));
-                long first = Math.Min(page.First, next);
-                if (first > Cursor.Seq && dialect == Dialect.Plain)
+                LogPage page = await ReadStoreAsync(next);
+                if (page.Messages is [{ Seq: var first }, ..] ? first > Cursor.Seq : page.Next > Cursor.Seq)
                 {
-                    GiveUp("too far behind: what follows is no longer kept"); // this dialect cannot tell of a hole
-                    break;
-                }
-                if (first > Cursor.Seq)
-                {
+                    if (dialect == Dialect.Plain)
+                    {
+                        GiveUp("too far behind: what follows is no longer kept"); // this dialect cannot tell of a hole
+                        break;
+                    }
+                    first = page.Messages is [{ Seq: var seq }, ..] ? seq : page.Next;
                     Frame.Write(frames, Words.Gap(Cursor.Seq, first - 1));
                     Cursor = new FrameLog.Cursor(first);
                 }
@@ -357,13 +356,13 @@ sealed class Connection(
         }
     }
 
-    async ValueTask<LogPage> ReadStoreAsync(int count)
+    async ValueTask<LogPage> ReadStoreAsync(long to)
     {
         while (true)
         {
             try
             {
-                return await store.ReadAsync(room.Name, Cursor.Seq, count, default);
+                return await store.ReadAsync(room.Name, Cursor.Seq, to, default);
             }
             catch (StoreUnavailableException) when (!_logEnds)
             {

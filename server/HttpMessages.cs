@@ -14,7 +14,6 @@ namespace ChatMinimal;
 sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions options, IHostApplicationLifetime lifetime, TimeProvider clock)
 {
     const int LongestPage = 1000; // messages
-    const int EventsPage = 256;   // messages read at a time for an event stream
 
     /// <summary><c>POST /messages</c>: says a text; 201 with the message, or 200 when its key was known.</summary>
     public async Task PostAsync(HttpContext http)
@@ -37,7 +36,7 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
             }
             var draft = new Draft(said.Name is "" ? null : said.Name, said.Key, said.Text!);
             Submission submission = (await store.SubmitAsync(visit.Room, [draft], cancel))[0];
-            LogPage page = await store.ReadAsync(visit.Room, submission.Seq, 1, cancel);
+            LogPage page = await store.ReadAsync(visit.Room, submission.Seq, submission.Seq + 1, cancel);
             http.Response.StatusCode = submission.WasKnown ? StatusCodes.Status200OK : StatusCodes.Status201Created;
             // A known message may be no longer kept; its number is all there is to say then.
             Message message = page.Messages is [{ } kept] && kept.Seq == submission.Seq ? kept : new Message(submission.Seq, default, null, [], said.Key);
@@ -81,8 +80,16 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
             long end = given.Count > 0 ? Math.Min(before, head.Next) : head.Next;
             long from = Math.Max(head.First, after + 1 ?? end - last);
             long count = Math.Clamp(end - from, 0, last);
-            LogPage page = count == 0 ? new LogPage(head.First, []) : await store.ReadAsync(visit.Room, from, (int)count, http.RequestAborted);
-            await AnswerAsync(http, Words.Json(head with { First = page.First }, page.Messages));
+            var messages = new List<Message>();
+            for (long to = from + count; from < to;)
+            {
+                LogPage page = await store.ReadAsync(visit.Room, from, to, http.RequestAborted);
+                if (page.Next == from)
+                    break;
+                messages.AddRange(page.Messages);
+                (head, from) = (head with { First = page.Head.First }, page.Next);
+            }
+            await AnswerAsync(http, Words.Json(head, messages));
         }
         catch (StoreUnavailableException error)
         {
@@ -131,14 +138,14 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
                     continue;
                 }
             }
-            LogPage page = await store.ReadAsync(room.Name, cursor, EventsPage, cancel);
+            LogPage page = await store.ReadAsync(room.Name, cursor, room.Next, cancel);
             var events = new ArrayBufferWriter<byte>();
-            if (page.First > cursor)
+            if (page.Head.First > cursor)
             {
                 events.Write("event: gap\ndata: "u8);
-                events.Write(Words.Gap(cursor, page.First - 1));
+                events.Write(Words.Gap(cursor, page.Head.First - 1));
                 events.Write("\n\n"u8);
-                cursor = page.First;
+                cursor = page.Head.First;
             }
             foreach (Message message in page.Messages)
             {

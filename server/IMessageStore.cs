@@ -19,8 +19,14 @@ interface IMessageStore
     /// <summary>Follows the log from this seq on, for ever: each message once, in order, in batches that grow under load.</summary>
     IAsyncEnumerable<LogPage> TailAsync(string room, long from, CancellationToken cancel);
 
-    /// <summary>Reads at most <paramref name="count"/> messages from this seq on, or from the first that is kept.</summary>
-    ValueTask<LogPage> ReadAsync(string room, long from, int count, CancellationToken cancel);
+    /// <summary>
+    /// Reads [from, to), or as much of it as one page holds: at most <see cref="PageMessages"/>, and no more than
+    /// <see cref="PageBytes"/> of text unless a single message is longer. At or beyond the log's end there is nothing to read.
+    /// </summary>
+    ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel);
+
+    const int PageMessages = 256;     // what a reader holds while its peer takes its time
+    const int PageBytes = 32 * 1024;  // the same, in bytes
 
     /// <summary>Whether it can keep messages now.</summary>
     ValueTask CheckAsync(CancellationToken cancel);
@@ -32,8 +38,11 @@ readonly record struct LogHead(string Epoch, long First, long Next);
 /// <summary>The seq of a submitted draft, and whether its key was in the log before.</summary>
 readonly record struct Submission(long Seq, bool WasKnown);
 
-/// <summary>Consecutive messages, and the oldest seq that the log still kept when they were read.</summary>
-readonly record struct LogPage(long First, IReadOnlyList<Message> Messages);
+/// <summary>
+/// A stretch of a log, and the log's identity and extent when it was read. Whoever read from a seq reads on from <c>Next</c>;
+/// what lies between the two and is not among the messages is a gap: no longer retained, or lost.
+/// </summary>
+readonly record struct LogPage(LogHead Head, long Next, IReadOnlyList<Message> Messages);
 
 /// <summary>The store cannot keep or read now; it may again later.</summary>
 sealed class StoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);

@@ -9,7 +9,6 @@ namespace ChatMinimal;
 sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStore
 {
     const int MinKeysKept = 100_000; // a room: said again even after a long time offline, a message is in the log once
-    const int LongestBatch = 4096;   // messages
 
     // One lock for all rooms: what is done under it takes nanoseconds.
     readonly Lock _lock = new();
@@ -55,11 +54,11 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
                 LogPage page;
                 Task grown;
                 lock (_lock)
-                    (page, grown) = (log.Read(from, LongestBatch), log.Grown.Task);
-                if (page.Messages is [.., Message last])
+                    (page, grown) = (Page(log, from, long.MaxValue), log.Grown.Task);
+                if (page.Next > from)
                 {
                     yield return page;
-                    from = last.Seq + 1;
+                    from = page.Next;
                 }
                 else
                 {
@@ -76,10 +75,10 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         }
     }
 
-    public ValueTask<LogPage> ReadAsync(string room, long from, int count, CancellationToken cancel)
+    public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel)
     {
         lock (_lock)
-            return new(_logs.TryGetValue(room, out Log? log) ? log.Read(from, count) : new LogPage(1, []));
+            return new(_logs.TryGetValue(room, out Log? log) ? Page(log, from, to) : new LogPage(new LogHead(_epoch, 1, 1), from, []));
     }
 
     public ValueTask CheckAsync(CancellationToken cancel) => default;
@@ -92,6 +91,13 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
             DateTime now = clock.GetUtcNow().UtcDateTime;
             return now.AddTicks(-(now.Ticks % TimeSpan.TicksPerMillisecond));
         }
+    }
+
+    LogPage Page(Log log, long from, long to)
+    {
+        List<Message> messages = log.Read(from, to);
+        long next = messages is [.., Message last] ? last.Seq + 1 : Math.Max(from, Math.Min(to, log.First));
+        return new LogPage(new LogHead(_epoch, log.First, log.Next), next, messages);
     }
 
     Log LogOf(string room)
@@ -134,11 +140,20 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
             return seq;
         }
 
-        public LogPage Read(long from, int count)
+        // No more than a page.
+        public List<Message> Read(long from, long to)
         {
-            from = Math.Max(from, First);
-            count = (int)Math.Clamp(Next - from, 0, count);
-            return new LogPage(First, count == 0 ? [] : _messages.GetRange(_messages.Count - (int)(Next - from), count));
+            var read = new List<Message>();
+            int bytes = 0;
+            for (long seq = Math.Max(from, First); seq < Math.Min(to, Next) && read.Count < IMessageStore.PageMessages; seq++)
+            {
+                Message message = _messages[_messages.Count - (int)(Next - seq)];
+                bytes += message.Text.Length;
+                if (read.Count > 0 && bytes > IMessageStore.PageBytes)
+                    break;
+                read.Add(message);
+            }
+            return read;
         }
 
         void ForgetOldest()

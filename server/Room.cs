@@ -123,7 +123,7 @@ sealed class Room(string name, ChatOptions options, TimeProvider clock, Broadcas
     {
         lock (_lock)
         {
-            _first = page.First;
+            _first = page.Head.First;
             foreach (Message message in page.Messages)
             {
                 if (message.Seq != _next) // the store has trimmed what the tail had not read yet

@@ -19,7 +19,6 @@ sealed class SqliteStore : IMessageStore, IDisposable
     const int LongestBatch = 8192; // messages a transaction: what comes later is not kept waiting longer than that
     const int LongestPage = 256;   // messages a row: to read one of them is to read them all
     const int LargestPage = 65536; // bytes of text a row, likewise
-    const int LongestTail = 4096;  // messages read at a time for who begins to follow
     const int KeysKept = 100_000;  // a room: said again even after a long time offline, a message is in the log once
     const int PageBytes = 4096;    // SQLite's: the least that a row costs
     const int LongLog = 4 << 20;  // bytes written, more or less, before the log is copied back
@@ -122,10 +121,10 @@ sealed class SqliteStore : IMessageStore, IDisposable
         {
             while (from < next) // what was committed before; from there on it comes by itself
             {
-                LogPage page = await ReadAsync(room, from, (int)Math.Min(next - from, LongestTail), cancel);
-                if (page.Messages is not [.., Message last])
+                LogPage page = await ReadAsync(room, from, next, cancel);
+                if (page.Next == from)
                     break;
-                from = last.Seq + 1;
+                from = page.Next;
                 yield return page;
             }
             await foreach (LogPage page in live.Reader.ReadAllAsync(cancel))
@@ -142,21 +141,22 @@ sealed class SqliteStore : IMessageStore, IDisposable
         }
     }
 
-    public ValueTask<LogPage> ReadAsync(string room, long from, int count, CancellationToken cancel) => ReadAsync(file =>
+    public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel) => ReadAsync(file =>
     {
         RoomLog log = LogOf(room, file);
-        long first;
+        LogHead head;
         lock (_lock)
-            first = FirstOf(log);
-        from = Math.Max(from, first);
+            head = new LogHead(log.Epoch, FirstOf(log), log.Next);
         var messages = new List<Message>();
-        foreach (Page page in PagesFrom(file, room, from))
-            foreach (Message message in page.Messages)
-                if (message.Seq >= from && messages.Count < count)
-                    messages.Add(message);
-                else if (messages.Count >= count)
-                    return new LogPage(first, messages);
-        return new LogPage(first, messages);
+        int bytes = 0;
+        foreach (Message message in PagesFrom(file, room, Math.Max(from, head.First)).SelectMany(page => page.Messages).Where(message => message.Seq >= Math.Max(from, head.First)))
+        {
+            bytes += message.Text.Length;
+            if (message.Seq >= to || messages.Count == IMessageStore.PageMessages || (messages.Count > 0 && bytes > IMessageStore.PageBytes))
+                break;
+            messages.Add(message);
+        }
+        return new LogPage(head, messages is [.., Message last] ? last.Seq + 1 : Math.Max(from, Math.Min(to, head.First)), messages);
     }, cancel);
 
     public void Dispose()
@@ -237,7 +237,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
             foreach (RoomLog log in touched)
             {
                 (log.Next, log.First) = (log.NextWritten, log.FirstWritten);
-                var page = new LogPage(FirstOf(log), log.TakeWritten());
+                var page = new LogPage(new LogHead(log.Epoch, FirstOf(log), log.Next), log.Next, log.TakeWritten());
                 if (page.Messages.Count > 0 && log.Tails.Count > 0)
                     grown.Add(([.. log.Tails], page));
             }
