@@ -56,7 +56,7 @@ public sealed class MessageReaderTests
         yield return Case("a byte too many", "Fault:1009", Masked(0x81, new byte[Limit + 1]));
         yield return Case("a byte too many, told from the header", "Fault:1009", [0x81, 0x80 | 101, 1, 2, 3, 4]);
         yield return Case("a byte too many in fragments", "Fault:1009", [.. Masked(0x01, new byte[60]), .. Masked(0x80, new byte[41])]);
-        yield return Case("more bytes than there are numbers", "Fault:1009", [0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4]);
+        yield return Case("a length with its highest bit set", "Fault:1002", [0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4]);
 
         static TestCaseData Case(string name, string told, byte[] bytes) => new TestCaseData(bytes, told).SetArgDisplayNames(name);
     }
@@ -68,6 +68,79 @@ public sealed class MessageReaderTests
         Assert.That(Read([.. bytes.Select(one => (byte[])[one])]), Is.EqualTo(told), "byte by byte");
         for (int cut = 1; cut < bytes.Length; cut++)
             Assert.That(Read([bytes[..cut], bytes[cut..]]), Is.EqualTo(told), $"cut at {cut}");
+    }
+
+    [Test]
+    public void Every_length_form_in_every_fragment_is_read_and_the_limit_holds_across_them()
+    {
+        foreach (int[] forms in Products(ClientFrame.LengthForms, most: 3))
+            foreach (int length in (int[])[0, 1, Limit / forms.Length])
+            {
+                string part = new('x', length), whole = string.Concat(Enumerable.Repeat(part, forms.Length));
+                byte[][] fragments = [.. forms.Select((bits, i) => ClientFrame.Of(First(i, forms.Length), Encoding.ASCII.GetBytes(part), bits))];
+                string told = $"{string.Join('+', forms)} bits, {length} bytes each";
+                Assert.That(Read([[.. fragments.SelectMany(fragment => fragment)]]), Is.EqualTo($"Text:{whole}"), told);
+
+                // The last fragment announces more than fits: one byte, and as much as can be written in that form.
+                int held = length * (forms.Length - 1), last = forms[^1];
+                foreach (ulong announced in (ulong[])[(ulong)(Limit - held + 1), 126, ushort.MaxValue, int.MaxValue, uint.MaxValue, long.MaxValue, 1UL << 63, ulong.MaxValue - (ulong)held, ulong.MaxValue - (ulong)held + 1, ulong.MaxValue])
+                {
+                    if (announced <= (ulong)(Limit - held) || (last == 7 && announced > 125) || (last == 16 && announced > ushort.MaxValue))
+                        continue;
+                    byte[] header = ClientFrame.Header(First(forms.Length - 1, forms.Length), announced, last);
+                    Assert.That(Read([[.. fragments[..^1].SelectMany(fragment => fragment), .. header]]),
+                        Is.EqualTo(announced > long.MaxValue ? "Fault:1002" : "Fault:1009"), $"{told}, the last announces {announced}");
+                }
+            }
+    }
+
+    static int First(int fragment, int count) => (fragment == count - 1 ? 0x80 : 0) | (fragment == 0 ? Frame.Text : Frame.Continuation);
+
+    // Every sequence of 1 to so many of these.
+    static IEnumerable<int[]> Products(int[] from, int most) =>
+        most == 0 ? [] : from.SelectMany(first => (IEnumerable<int[]>)[[first], .. Products(from, most - 1).Select(rest => (int[])[first, .. rest])]);
+
+    [Test]
+    public void Text_cut_into_fragments_at_any_byte_is_read_and_a_fragment_that_breaks_it_is_refused_at_once()
+    {
+        byte[] text = Encoding.UTF8.GetBytes("aé€😀\u0800\uD7FF\uE000\U0010FFFFz");
+        for (int cut = 0; cut <= text.Length; cut++)
+            for (int second = cut; second <= text.Length; second++)
+                Assert.That(Read([[.. Masked(0x01, text.AsSpan(..cut)), .. Masked(0x00, text.AsSpan(cut..second)), .. Masked(0x80, text.AsSpan(second..))]]),
+                    Is.EqualTo($"Text:{Encoding.UTF8.GetString(text)}"), $"cut at {cut} and {second}");
+
+        foreach (string bad in (string[])["80", "C0", "C1", "C328", "E080", "E09F", "EDA0", "EDBF", "E28228", "F080", "F08F", "F490", "F5", "F09F9828", "FE", "FF"])
+        {
+            byte[] bytes = Convert.FromHexString(bad);
+            for (int cut = 0; cut <= bytes.Length; cut++)
+                Assert.That(Read([[.. Masked(0x01, [(byte)'a', .. bytes[..cut]]), .. Masked(0x00, bytes.AsSpan(cut..))]]),
+                    Is.EqualTo("Fault:1007"), $"{bad} cut at {cut}, and more might follow");
+        }
+        foreach (string half in (string[])["C3", "E2", "E282", "F0", "F09F", "F09F98", "F48F"])
+        {
+            byte[] bytes = Convert.FromHexString(half);
+            Assert.That(Read([Masked(0x01, bytes)]), Is.Empty, $"{half} may become a character");
+            Assert.That(Read([[.. Masked(0x01, bytes), .. Masked(0x80, [])]]), Is.EqualTo("Fault:1007"), $"{half} will not");
+            Assert.That(Read([[.. Masked(0x01, bytes), .. Masked(0x00, "a"u8)]]), Is.EqualTo("Fault:1007"), $"{half} will not");
+        }
+    }
+
+    [Test]
+    public void An_unfinished_message_takes_no_more_memory_than_the_limit()
+    {
+        const int Count = 1 << 14, Each = 65, Most = Count * Each; // just over a power of two
+        byte[] fragment = ClientFrame.Of(0x01, new byte[Each]);
+        var reader = new MessageReader(Most);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < Count; i++)
+        {
+            ReadOnlySequence<byte> bytes = new(fragment);
+            if (reader.Read(ref bytes) != Heard.NotYet || !bytes.IsEmpty)
+                Assert.Fail($"fragment {i}");
+            fragment[0] = 0x00;
+        }
+        long cost = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.That(cost, Is.LessThan(2 * Most + 1024), "doubled up to the limit: 1 + 1/2 + 1/4 ... of it, in all");
     }
 
     [Test]
@@ -104,14 +177,5 @@ public sealed class MessageReaderTests
             rest = bytes.ToArray();
         }
         return string.Join(' ', told);
-    }
-
-    sealed class Segment : ReadOnlySequenceSegment<byte>
-    {
-        public static ReadOnlySequence<byte> Sequence(byte[] first, byte[] second)
-        {
-            var end = new Segment { Memory = second, RunningIndex = first.Length };
-            return new ReadOnlySequence<byte>(new Segment { Memory = first, Next = end }, 0, end, second.Length);
-        }
     }
 }

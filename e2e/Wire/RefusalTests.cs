@@ -12,16 +12,16 @@ public sealed class RefusalTests
     static IEnumerable<TestCaseData> BrokenFrames()
     {
         yield return new TestCaseData(RawPeer.Frame(0x82, "x"u8), Close(1003, "text messages only")).SetArgDisplayNames("binary", "1003");
-        yield return new TestCaseData(RawPeer.Frame(0x81, s_invalidUtf8), Close(1007, "not UTF-8")).SetArgDisplayNames("invalid UTF-8", "1007");
-        yield return new TestCaseData(new byte[] { 0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f }, Close(1002, "a client masks its frames")).SetArgDisplayNames("not masked", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x83, "x"u8), Close(1002, "an opcode that is reserved")).SetArgDisplayNames("an opcode that is not", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0xC1, "x"u8), Close(1002, "a reserved bit is set")).SetArgDisplayNames("a reserved bit", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x80, "x"u8), Close(1002, "a continuation of nothing")).SetArgDisplayNames("a continuation of nothing", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x09, "x"u8), Close(1002, "a control frame in fragments")).SetArgDisplayNames("a ping in fragments", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x89, new byte[126]), Close(1002, "a control frame of over 125 bytes")).SetArgDisplayNames("a ping of 126 bytes", "1002");
-        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, "x"u8), .. RawPeer.Frame(0x81, "y"u8)], Close(1002, "a message inside a message")).SetArgDisplayNames("a message inside a message", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x81, new byte[101]), Close(1009, "a message may have 100 bytes")).SetArgDisplayNames("a byte too many", "1009");
-        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, new byte[60]), .. RawPeer.Frame(0x00, new byte[60])], Close(1009, "a message may have 100 bytes")).SetArgDisplayNames("too many bytes in fragments", "1009");
+        yield return new TestCaseData(RawPeer.Frame(0x81, s_invalidUtf8), Close(1007, "invalid UTF-8")).SetArgDisplayNames("invalid UTF-8", "1007");
+        yield return new TestCaseData(new byte[] { 0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f }, Close(1002, "client frames must be masked")).SetArgDisplayNames("not masked", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x83, "x"u8), Close(1002, "reserved opcode")).SetArgDisplayNames("an opcode that is not", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0xC1, "x"u8), Close(1002, "reserved bit set")).SetArgDisplayNames("a reserved bit", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x80, "x"u8), Close(1002, "continuation without a message")).SetArgDisplayNames("a continuation of nothing", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x09, "x"u8), Close(1002, "fragmented control frame")).SetArgDisplayNames("a ping in fragments", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x89, new byte[126]), Close(1002, "control frame exceeds 125 bytes")).SetArgDisplayNames("a ping of 126 bytes", "1002");
+        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, "x"u8), .. RawPeer.Frame(0x81, "y"u8)], Close(1002, "new message inside a fragmented one")).SetArgDisplayNames("a message inside a message", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x81, new byte[101]), Close(1009, "message exceeds 100 bytes")).SetArgDisplayNames("a byte too many", "1009");
+        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, new byte[60]), .. RawPeer.Frame(0x00, new byte[60])], Close(1009, "message exceeds 100 bytes")).SetArgDisplayNames("too many bytes in fragments", "1009");
         yield return new TestCaseData(RawPeer.Frame(0x88, [0x03, 0xE8]), new byte[] { 0x88, 0x02, 0x03, 0xE8 }).SetArgDisplayNames("an orderly close", "1000");
         yield return new TestCaseData(RawPeer.Frame(0x88, []), Close(1000)).SetArgDisplayNames("a close without a code", "1000");
     }
@@ -53,7 +53,7 @@ public sealed class RefusalTests
         Assert.That((string)(await peer.HearAsync("refused"))["reason"]!, Is.EqualTo("too_long"));
         await peer.SayAsync("k", new string('x', 801));
         while (await peer.HearAsync() is not null) { }
-        Assert.That(((int)peer.CloseStatus!, peer.CloseReason), Is.EqualTo((1009, "a message may have 800 bytes")));
+        Assert.That(((int)peer.CloseStatus!, peer.CloseReason), Is.EqualTo((1009, "message exceeds 800 bytes")));
     }
 
     [Test]
