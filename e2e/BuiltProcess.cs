@@ -6,8 +6,6 @@ namespace ChatMinimal.E2E;
 /// <summary>The server or the client as a process of its own, as it was built.</summary>
 sealed class BuiltProcess : IDisposable
 {
-    static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
-
     readonly Process _process;
 
     // A published server to run instead of the one that was built.
@@ -46,7 +44,7 @@ sealed class BuiltProcess : IDisposable
     /// <summary>Reads output lines until one contains this; returns that line.</summary>
     public async Task<string> ReadUntilAsync(string part)
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         while (await Output.ReadLineAsync(limit.Token) is { } line)
             if (line.Contains(part, StringComparison.Ordinal))
                 return line;
@@ -56,7 +54,7 @@ sealed class BuiltProcess : IDisposable
     /// <summary>Waits for the end; returns the exit code and all that was not read yet of both outputs.</summary>
     public async Task<(int Code, string Output, string Error)> EndAsync()
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         Task<string> output = Output.ReadToEndAsync(limit.Token), error = Error.ReadToEndAsync(limit.Token);
         await _process.WaitForExitAsync(limit.Token);
         return (_process.ExitCode, (await output).ReplaceLineEndings("\n"), (await error).ReplaceLineEndings("\n"));
@@ -71,7 +69,7 @@ sealed class BuiltProcess : IDisposable
     /// <summary>Waits for the end of one that is ignored.</summary>
     public async Task ExitAsync()
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         await _process.WaitForExitAsync(limit.Token);
     }
 
@@ -81,16 +79,12 @@ sealed class BuiltProcess : IDisposable
         if (OperatingSystem.IsWindows())
             _process.Kill();
         else
-            await SignalAsync("TERM");
+            Signal("TERM");
         await ExitAsync();
         Dispose();
     }
 
-    public async Task SignalAsync(string signal)
-    {
-        using var kill = Process.Start("kill", [$"-{signal}", $"{Id}"]);
-        await kill.WaitForExitAsync();
-    }
+    public void Signal(string signal) => Libc.Signal(Id, signal);
 
     /// <summary>As <c>kill -9</c> does it.</summary>
     public void Kill() => _process.Kill();

@@ -15,13 +15,13 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
     readonly Factory? _here;
     BuiltProcess? _there;
 
-    ChatServer(int port, string environment, (string Option, object Value)[] options, TimeProvider? clock = null)
+    ChatServer(int port, string environment, (string Option, object Value)[] options, Action<IServiceCollection>? services = null)
     {
         (_environment, _options) = (environment, options);
         string address = $"http://127.0.0.1:{port}";
         (string Name, string Value)[] settings = // in memory, unless said otherwise
             [("Chat:Database", ""), .. options.Select(option => (option.Option.Contains(':', StringComparison.Ordinal) ? option.Option : $"Chat:{option.Option}", $"{option.Value}"))];
-        if (BuiltProcess.HasPublishedServer && clock is null)
+        if (BuiltProcess.HasPublishedServer && services is null)
         {
             _there = BuiltProcess.Server(environment, [$"--urls={address}", .. settings.Select(setting => $"--{setting.Name}={setting.Value}")]);
             Http = new Uri("http" + _there.ReadUntilAsync("démarré sur ws").Result.Split("sur ws")[1]);
@@ -29,7 +29,7 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
         }
         else
         {
-            _here = new Factory(address, environment, settings, clock);
+            _here = new Factory(address, environment, settings, services);
             _here.StartServer();
             Http = _here.ClientOptions.BaseAddress;
         }
@@ -43,7 +43,15 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
     public static ChatServer StartWith(ChatFolder folder, params (string Option, object Value)[] options) => Start([("Database", folder.File), .. options]);
 
     /// <summary>Likewise, with another idea of what time it is; always in this process.</summary>
-    public static ChatServer StartWith(ChatFolder folder, TimeProvider clock) => new(0, "Development", [("Database", folder.File)], clock);
+    public static ChatServer StartWith(ChatFolder folder, TimeProvider clock) => StartWith(clock, ("Database", folder.File));
+
+    /// <summary>One whose time is the test's; always in this process.</summary>
+    public static ChatServer StartWith(TimeProvider clock, params (string Option, object Value)[] options) =>
+        new(0, "Development", options, services => services.AddSingleton(clock));
+
+    /// <summary>One with this store; always in this process.</summary>
+    public static ChatServer StartWith(IMessageStore store, params (string Option, object Value)[] options) =>
+        new(0, "Development", options, services => services.AddSingleton(store));
 
     /// <summary>The same server again after this one was disposed: same port, same options.</summary>
     public ChatServer StartAgain() => new(Port, _environment, _options);
@@ -66,11 +74,11 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
     {
         readonly string _address, _environment;
         readonly (string Name, string Value)[] _settings;
-        readonly TimeProvider? _clock;
+        readonly Action<IServiceCollection>? _services;
 
-        public Factory(string address, string environment, (string Name, string Value)[] settings, TimeProvider? clock)
+        public Factory(string address, string environment, (string Name, string Value)[] settings, Action<IServiceCollection>? services)
         {
-            (_address, _environment, _settings, _clock) = (address, environment, settings, clock);
+            (_address, _environment, _settings, _services) = (address, environment, settings, services);
             UseKestrel();
         }
 
@@ -80,8 +88,8 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
             builder.UseEnvironment(_environment);
             foreach ((string name, string value) in _settings)
                 builder.UseSetting(name, value);
-            if (_clock is { } clock)
-                builder.ConfigureServices(services => services.AddSingleton(clock));
+            if (_services is { } services)
+                builder.ConfigureServices(services);
         }
     }
 }

@@ -7,8 +7,6 @@ namespace ChatMinimal.E2E;
 /// <summary>A client of either dialect, by the BCL's own WebSocket, which judges our frames.</summary>
 sealed class Peer : IDisposable
 {
-    static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
-
     readonly ClientWebSocket _socket = new();
 
     public string Epoch { get; private set; } = "";
@@ -29,20 +27,20 @@ sealed class Peer : IDisposable
         if (origin is not null)
             peer._socket.Options.SetRequestHeader("Origin", origin);
         peer._socket.Options.CollectHttpResponseDetails = true;
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         await peer._socket.ConnectAsync(new UriBuilder(address) { Query = query }.Uri, limit.Token);
         return peer;
     }
 
     public async Task SayAsync(string text)
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         await _socket.SendAsync(Encoding.UTF8.GetBytes(text).AsMemory(), WebSocketMessageType.Text, endOfMessage: true, limit.Token);
     }
 
     public async Task SayAsync(ReadOnlyMemory<byte> payload, WebSocketMessageType type, bool endOfMessage = true)
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         await _socket.SendAsync(payload, type, endOfMessage, limit.Token);
     }
 
@@ -51,7 +49,7 @@ sealed class Peer : IDisposable
     /// <summary>The next message, whole; null when the server has closed.</summary>
     public async Task<string?> HearAsync()
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         return await HearAsync(limit.Token);
     }
 
@@ -72,7 +70,7 @@ sealed class Peer : IDisposable
     /// <summary>The next JSON message of one of these types; those of other types are passed over.</summary>
     public async Task<JsonObject> HearAsync(params string[] types)
     {
-        using var limit = new CancellationTokenSource(s_patience); // in all: beats would keep it waiting for ever
+        using CancellationTokenSource limit = Rig.Patience(); // in all: beats would keep it waiting for ever
         while (await HearAsync(limit.Token) is { } json)
         {
             JsonObject said = JsonNode.Parse(json)!.AsObject();
@@ -98,7 +96,7 @@ sealed class Peer : IDisposable
 
     public async Task CloseAsync()
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         await _socket.CloseAsync(WebSocketCloseStatus.NormalClosure, null, limit.Token);
     }
 

@@ -8,8 +8,6 @@ namespace ChatMinimal.E2E;
 /// <summary>A client that writes literal bytes: what no library would let a test say.</summary>
 sealed class RawPeer : IDisposable
 {
-    static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
-
     readonly Socket _socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
 
     public string Answer { get; private set; } = "";
@@ -38,7 +36,7 @@ sealed class RawPeer : IDisposable
 
     public async Task WriteAsync(params byte[] bytes)
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         for (int sent = 0; sent < bytes.Length;)
             sent += await _socket.SendAsync(bytes.AsMemory(sent), limit.Token);
     }
@@ -85,7 +83,7 @@ sealed class RawPeer : IDisposable
     /// <exception cref="EndOfStreamException">The server has ended the connection.</exception>
     public async Task<byte[]> ReadAsync(int count)
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         var bytes = new byte[count];
         for (int read = 0; read < count;)
         {
@@ -100,7 +98,7 @@ sealed class RawPeer : IDisposable
     /// <summary>Reads until the server ends the connection, orderly or not; returns what came, ends included.</summary>
     public async Task<byte[]> ReadToEndAsync()
     {
-        using var limit = new CancellationTokenSource(s_patience);
+        using CancellationTokenSource limit = Rig.Patience();
         using var all = new MemoryStream();
         var bytes = new byte[64 * 1024];
         try

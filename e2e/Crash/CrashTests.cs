@@ -39,10 +39,10 @@ public sealed class CrashTests
                 switch (what)
                 {
                     case "STOP":
-                        await server.SignalAsync("STOP");
+                        server.Signal("STOP");
                         using (var length = new PeriodicTimer(TimeSpan.FromMilliseconds(random.Next(200, 2000)))) // of the fault itself
                             await length.WaitForNextTickAsync(cancel);
-                        await server.SignalAsync("CONT");
+                        server.Signal("CONT");
                         break;
                     case "cut":
                         foreach (CrashClient client in clients)
@@ -55,7 +55,7 @@ public sealed class CrashTests
                     default:
                         Volatile.Write(ref up, new TaskCompletionSource());
                         if (what == "TERM")
-                            await server.SignalAsync("TERM");
+                            server.Signal("TERM");
                         else
                             server.Kill();
                         await server.ExitAsync();

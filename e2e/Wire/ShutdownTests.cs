@@ -30,7 +30,7 @@ public sealed class ShutdownTests
         await wereHeard.Task;
 
         long start = Stopwatch.GetTimestamp();
-        await server.SignalAsync("TERM");
+        server.Signal("TERM");
         (int code, _, string error) = await server.EndAsync();
         TimeSpan took = Stopwatch.GetElapsedTime(start);
 
@@ -39,7 +39,7 @@ public sealed class ShutdownTests
         Assert.That(peers.Select(peer => peer.CloseReason), Is.All.EqualTo("the server is shutting down"));
         Assert.That(heard.Select(words => words.Count(word => word?.Contains("last words", StringComparison.Ordinal) == true)), Is.All.EqualTo(1));
         Assert.That((code, error), Is.EqualTo((0, "")));
-        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(2)));
+        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(4)), "two on a machine that is not busy");
     }
 
     [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
@@ -52,9 +52,9 @@ public sealed class ShutdownTests
         await server.ReadUntilAsync("Total clients : 1");
 
         long start = Stopwatch.GetTimestamp();
-        await server.SignalAsync("TERM");
+        server.Signal("TERM");
         Assert.That((await server.EndAsync()).Code, Is.Zero);
-        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(2.5)));
+        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(4)));
         byte[] last = await mute.ReadToEndAsync();
         Assert.That(last[..4], Is.EqualTo(new byte[] { 0x88, 29, 0x03, 0xE9 }), "it was told, all the same");
     }

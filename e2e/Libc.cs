@@ -1,0 +1,29 @@
+using System.Runtime.InteropServices;
+
+namespace ChatMinimal.E2E;
+
+/// <summary>What a minimal Debian has no program for.</summary>
+static partial class Libc
+{
+    /// <summary>Sends a signal, by its name without SIG, to a process of ours.</summary>
+    public static void Signal(int process, string signal)
+    {
+        if (Kill(process, NumberOf(signal)) != 0)
+            throw new System.ComponentModel.Win32Exception(Marshal.GetLastPInvokeError());
+    }
+
+    // The same everywhere but for those two.
+    static int NumberOf(string signal) => signal switch
+    {
+        "HUP" => 1,
+        "INT" => 2,
+        "KILL" => 9,
+        "TERM" => 15,
+        "STOP" => OperatingSystem.IsMacOS() ? 17 : 19,
+        "CONT" => OperatingSystem.IsMacOS() ? 19 : 18,
+        _ => throw new ArgumentOutOfRangeException(nameof(signal), signal, null),
+    };
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int Kill(int process, int signal);
+}
