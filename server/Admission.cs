@@ -49,7 +49,7 @@ sealed class Admission(
             await Link.GoOnAsync(http, async () =>
             {
                 using (stay)
-                    await connection.RunAsync(transport, stopping);
+                    await connection.RunAsync(transport, rooms.WakePump, stopping);
             });
         }
     }

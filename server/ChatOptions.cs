@@ -26,6 +26,10 @@ sealed class ChatOptions
     [Range(1024, 1 << 30)]
     public int WindowBytes { get; set; } = 1 << 20;
 
+    /// <summary>Bytes that the windows of all rooms hold together, more or less. Beyond it they hold only what is newest.</summary>
+    [Range(1 << 20, long.MaxValue)]
+    public long WindowBytesTotal { get; set; } = 256 << 20;
+
     /// <summary>Bytes of UTF-8 in a message: a long letter, not a file.</summary>
     [Range(1, 16 << 20)]
     public int MaxMessageBytes { get; set; } = 64 << 10;
@@ -33,6 +37,13 @@ sealed class ChatOptions
     /// <summary>Sockets at once. One more is answered 503.</summary>
     [Range(1, int.MaxValue)]
     public int MaxConnections { get; set; } = 10_000;
+
+    /// <summary>
+    /// TCP connections at once, whatever they are for; one more is closed. 0: twice <see cref="MaxConnections"/>, and in any case fewer
+    /// than the process may open files.
+    /// </summary>
+    [Range(0, int.MaxValue)]
+    public int MaxTcpConnections { get; set; }
 
     /// <summary>Rooms at once. One more is answered 503.</summary>
     [Range(1, int.MaxValue)]

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace ChatMinimal;
 
@@ -11,10 +12,14 @@ namespace ChatMinimal;
 /// <remarks>One writer at a time, as for any PipeWriter. A peer that is gone is told as <see cref="FlushResult.IsCompleted"/>.</remarks>
 sealed class DirectOutput : PipeWriter
 {
+    // Linux's tcp(7), TCP_INFO: among many others, how many bytes the peer's machine has acknowledged.
+    const int Tcp = 6, TcpInfo = 11, BytesAcknowledged = 120, LeastInfo = BytesAcknowledged + sizeof(long);
+
     readonly Socket _socket;
     byte[] _buffer = []; // of what Kestrel writes: heads of answers, files
     int _length;
     bool _isGone;
+    long _taken; // bytes that the socket took
     Task _rest = Task.CompletedTask;
 
     public DirectOutput(Socket socket)
@@ -69,6 +74,35 @@ sealed class DirectOutput : PipeWriter
     /// <summary>Completes when the socket has taken everything, or is gone.</summary>
     public Task DrainAsync() => _rest;
 
+    /// <summary>Whether the socket does not take what is written.</summary>
+    public bool IsWaiting => !_rest.IsCompleted;
+
+    /// <summary>
+    /// Bytes that the peer's machine has acknowledged. Bytes that the socket took, where the system does not tell: there a buffer of
+    /// the kernel hides a slow reader's progress.
+    /// </summary>
+    public long Acknowledged
+    {
+        get
+        {
+            long taken = Volatile.Read(ref _taken);
+            if (!OperatingSystem.IsLinux() || _socket.ProtocolType != ProtocolType.Tcp)
+                return taken;
+            Span<byte> info = stackalloc byte[LeastInfo];
+            try
+            {
+                return _socket.GetRawSocketOption(Tcp, TcpInfo, info) < LeastInfo ? taken : MemoryMarshal.Read<long>(info[BytesAcknowledged..]);
+            }
+            catch (Exception error) when (error is SocketException or ObjectDisposedException) // it has ended
+            {
+                return taken;
+            }
+        }
+    }
+
+    /// <summary>Bytes that the socket took and the peer's machine has not acknowledged.</summary>
+    public long Unacknowledged => Volatile.Read(ref _taken) - Acknowledged;
+
     ValueTask<FlushResult> Sent => new(new FlushResult(isCanceled: false, isCompleted: _isGone));
 
     int Send(ReadOnlySpan<byte> bytes)
@@ -84,6 +118,7 @@ sealed class DirectOutput : PipeWriter
                 _isGone = error != SocketError.Success;
                 sent += taken;
             }
+            _taken += sent;
         }
         catch (ObjectDisposedException) // aborted
         {
@@ -104,7 +139,11 @@ sealed class DirectOutput : PipeWriter
         try
         {
             while (!rest.IsEmpty)
-                rest = rest[await _socket.SendAsync(rest, SocketFlags.None)..];
+            {
+                int taken = await _socket.SendAsync(rest, SocketFlags.None);
+                Volatile.Write(ref _taken, _taken + taken);
+                rest = rest[taken..];
+            }
         }
         catch (Exception error) when (error is SocketException or ObjectDisposedException) // reset, or aborted
         {

@@ -11,6 +11,7 @@ sealed class FrameLog
     const int LargestChunk = 64 * 1024; // bytes: below the large object heap, and the most one write to a client takes
 
     readonly int _windowBytes;
+    readonly WindowBudget? _budget;
     Chunk _oldest, _newest;
     int _held = SmallestChunk; // bytes of all chunks, from the oldest to the newest
     int _written;              // bytes in the newest chunk, published or not
@@ -18,10 +19,12 @@ sealed class FrameLog
 
     /// <param name="next">The seq of the first message to come.</param>
     /// <param name="windowBytes">How many bytes of chunks to hold. The newest chunk is always held.</param>
-    public FrameLog(long next, int windowBytes)
+    /// <param name="budget">What all logs share; null: this one is alone.</param>
+    public FrameLog(long next, int windowBytes, WindowBudget? budget = null)
     {
-        (_next, _windowBytes) = (next, windowBytes);
+        (_next, _windowBytes, _budget) = (next, windowBytes, budget);
         _oldest = _newest = new Chunk(SmallestChunk, next);
+        _budget?.Add(_held);
     }
 
     /// <summary>Appends a text frame with the next seq. Readers see it after the next <see cref="Publish"/>.</summary>
@@ -36,6 +39,12 @@ sealed class FrameLog
 
     /// <summary>Makes what was appended visible to readers, all of it at once.</summary>
     public void Publish() => _newest.End = new End(_written, _next);
+
+    /// <summary>Lets go of everything: a reader who is not yet at the end reads on from the store.</summary>
+    public void Shed() => SkipTo(_next);
+
+    /// <summary>The last use: what it held is given back.</summary>
+    public void Discard() => _budget?.Add(-_held);
 
     /// <summary>Leaves a hole: the next append gets this seq, and a reader who is not yet there reads on from the store.</summary>
     public void SkipTo(long next)
@@ -52,7 +61,9 @@ sealed class FrameLog
         _newest.Next = chunk;
         _newest = chunk;
         (_written, _next) = (0, firstSeq);
-        for (_held += size; _held > _windowBytes && _oldest != _newest;)
+        _held += size;
+        _budget?.Add(size);
+        while ((_held > _windowBytes || _budget is { IsSpent: true }) && _oldest != _newest)
             Evict();
     }
 
@@ -61,6 +72,7 @@ sealed class FrameLog
         Chunk gone = _oldest;
         _oldest = gone.Next!;
         _held -= gone.Bytes.Length;
+        _budget?.Add(-gone.Bytes.Length);
         // In this order, for readers take no lock. Unlinked, so that a reader who stays behind keeps one chunk alive, not all that follow.
         gone.Evicted = true;
         gone.Next = null;

@@ -43,9 +43,8 @@ static class Hosting
     {
         try
         {
-            Rooms rooms = app.Services.GetRequiredService<Rooms>();
+            _ = app.Services.GetRequiredService<Rooms>(); // and with them the store: a file that cannot be used ends the start
             app.Lifetime.ApplicationStarted.Register(() => SayWhere(app));
-            app.Lifetime.ApplicationStopping.Register(rooms.SayGoodbye);
             await app.RunAsync();
             return 0;
         }

@@ -121,16 +121,17 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
     {
         response.ContentType = "text/event-stream";
         response.Headers.CacheControl = "no-store";
-        (string epoch, long first, long next) = room.Head;
-        long cursor = resume.From(epoch, first, next);
+        LogHead head = room.Window.Head;
+        string epoch = head.Epoch;
+        long cursor = resume.Holds(head) ? resume.After!.Value + 1 : Math.Max(head.First, head.Next - resume.Last);
         await response.Body.FlushAsync(cancel);
         while (true)
         {
-            if (cursor >= room.Next)
+            if (cursor >= room.Window.Head.Next)
             {
                 try
                 {
-                    await room.GrownToAsync(cursor, cancel).WaitAsync(options.KeepAlive, clock, cancel);
+                    await room.Window.GrownToAsync(epoch, cursor).WaitAsync(options.KeepAlive, clock, cancel);
                 }
                 catch (TimeoutException)
                 {
@@ -138,7 +139,7 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
                     continue;
                 }
             }
-            LogPage page = await store.ReadAsync(room.Name, cursor, room.Next, cancel);
+            LogPage page = await store.ReadAsync(room.Name, cursor, room.Window.Head.Next, cancel);
             var events = new ArrayBufferWriter<byte>();
             if (page.Head.First > cursor)
             {

@@ -25,8 +25,8 @@ interface IMessageStore
     /// </summary>
     ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel);
 
-    const int PageMessages = 256;     // what a reader holds while its peer takes its time
-    const int PageBytes = 32 * 1024;  // the same, in bytes
+    const int PageMessages = 128;    // what a reader holds while its peer takes its time
+    const int PageBytes = 16 * 1024; // the same, in bytes
 
     /// <summary>Whether it can keep messages now.</summary>
     ValueTask CheckAsync(CancellationToken cancel);

@@ -1,4 +1,6 @@
 using System.IO.Pipelines;
+using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.AspNetCore.Connections;
@@ -14,25 +16,31 @@ namespace ChatMinimal;
 /// knows how ASP.NET upgrades.
 /// </summary>
 /// <remarks>
-/// A request that stays open costs more than half of what an idle client costs. Under TLS, and on servers other than
-/// Kestrel, it does stay open: there the link is not the end of the stream that the browser sees.
+/// A request that stays open costs more than half of what an idle client costs. Under TLS it does stay open: there the link
+/// is not the end of the stream that the browser sees.
 /// </remarks>
 sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
 {
     readonly ConnectionContext _connection;
+    readonly Links _links;
+    readonly Socket? _socket;
     readonly PipeReader _input;
     readonly DirectOutput? _direct;
+    readonly long _openedAt;
+    Standstill _standstill;
+    bool _wasHeard, _isUpgraded;
     (Action<object> Action, object State)[] _beats = [];
     Func<Task>? _talk;
 
-    Link(ConnectionContext connection)
+    Link(ConnectionContext connection, Links links)
     {
-        _connection = connection;
+        (_connection, _links, _openedAt) = (connection, links, links.Clock.GetTimestamp());
         _input = connection.Transport.Input;
         Input = new LentReader(this);
+        _socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
         // Not where there is no socket; nor on Windows, where nobody has tried it.
-        if (!OperatingSystem.IsWindows() && connection.Features.Get<IConnectionSocketFeature>()?.Socket is { } socket)
-            _direct = new DirectOutput(socket);
+        if (!OperatingSystem.IsWindows() && _socket is not null)
+            _direct = new DirectOutput(_socket);
         Output = _direct ?? connection.Transport.Output;
         if (connection.Features.Get<IConnectionHeartbeatFeature>() is { } heart)
             heart.OnHeartbeat(link => ((Link)link).Beat(), this);
@@ -42,10 +50,10 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
 
     public PipeWriter Output { get; }
 
-    /// <summary>Connection middleware, below TLS and HTTP.</summary>
-    public static ConnectionDelegate Offer(ConnectionDelegate next) => async connection =>
+    /// <summary>The whole life of a connection, below TLS and HTTP.</summary>
+    public static async Task RunAsync(ConnectionContext connection, ConnectionDelegate next, Links links)
     {
-        var link = new Link(connection);
+        var link = new Link(connection, links);
         connection.Transport = link;
         connection.Features.Set(link);
         connection.Features.Set<IConnectionHeartbeatFeature>(link);
@@ -57,11 +65,12 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         }
         if (link._direct is { } direct)
             await direct.DrainAsync();
-    };
+    }
 
     /// <summary>Answers 101 (RFC 6455 section 4.2.2). What is written from then on is frames.</summary>
     public static async Task<Transport> UpgradeAsync(HttpContext http, string? subprotocol, TimeProvider clock)
     {
+        Link link = http.Features.GetRequiredFeature<Link>();
         IHttpUpgradeFeature upgrade = http.Features.GetRequiredFeature<IHttpUpgradeFeature>();
         IHeaderDictionary headers = http.Response.Headers;
         headers.Connection = "Upgrade";
@@ -72,22 +81,47 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         // Kestrel's own idea of too slow is for downloads; here the send timeout decides.
         http.Features.Get<IHttpMinResponseDataRateFeature>()?.MinDataRate = null;
         Stream stream = await upgrade.UpgradeAsync();
-        return BareLink(http) is { } link
-            ? new Transport(link._input, link.Output, link._connection.Abort, clock)
-            : new Transport(PipeReader.Create(stream), PipeWriter.Create(stream), http.Abort, clock);
+        link._isUpgraded = true;
+        if (IsBare(http))
+            return new Transport(link._input, new Output(link.Output, link._direct, clock), link, tls: null);
+        SslStream? tls = http.Features.Get<ISslStreamFeature>()?.SslStream;
+        return new Transport(PipeReader.Create(stream), new Output(PipeWriter.Create(stream), link._direct, clock), link, tls);
     }
 
     /// <summary>Goes on after the request where that is possible, else within it. Nothing of the request may be touched in there.</summary>
     public static Task GoOnAsync(HttpContext http, Func<Task> talk)
     {
-        if (BareLink(http) is not { } link)
+        if (!IsBare(http))
             return talk();
-        link._talk = talk;
+        http.Features.GetRequiredFeature<Link>()._talk = talk;
         return Task.CompletedTask;
     }
 
-    // Null: there is another layer between the link and us.
-    static Link? BareLink(HttpContext http) => http.Features.Get<ITlsHandshakeFeature>() is null ? http.Features.Get<Link>() : null;
+    /// <summary>Triggered when the peer has ended its side, or is gone.</summary>
+    public CancellationToken PeerEnded => _connection.ConnectionClosed;
+
+    /// <summary>Ends it at once: the peer gets no more, not even a reason.</summary>
+    public void Abort() => _connection.Abort();
+
+    /// <summary>
+    /// Tells the peer that nothing more comes, below all that was written, and leaves its side open: a socket that is closed with
+    /// unread bytes in it is reset, and a reset overtakes what the peer has not read (RFC 6455 section 7.1.1).
+    /// </summary>
+    public async ValueTask EndOutputAsync(SslStream? tls)
+    {
+        if (_direct is null)
+            return; // another's output: it ends when the link does
+        try
+        {
+            if (tls is not null)
+                await tls.ShutdownAsync(); // close_notify, or the peer must take it for an attack (RFC 8446 section 6.1)
+            _socket!.Shutdown(SocketShutdown.Send);
+        }
+        catch (Exception error) when (PeerGone.Is(error)) { } // it was faster
+    }
+
+    // Null of these: there is another layer between the link and us.
+    static bool IsBare(HttpContext http) => http.Features.Get<ITlsHandshakeFeature>() is null;
 
 #pragma warning disable CA5350 // it is no secret: only a proof that somebody read the question (RFC 6455 section 1.3)
     static string Accept(string key) => Convert.ToBase64String(SHA1.HashData(Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
@@ -95,10 +129,19 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
 
     void IConnectionHeartbeatFeature.OnHeartbeat(Action<object> action, object state) => _beats = [.. _beats, (action, state)];
 
+    // Kestrel's, once a second.
     void Beat()
     {
         foreach ((Action<object> action, object state) in _beats)
             action(state);
+        if (_isUpgraded) // the connection looks after itself
+            return;
+        long now = _links.Clock.GetTimestamp();
+        if (!_wasHeard && _links.Clock.GetElapsedTime(_openedAt, now) >= Links.SilenceTimeout)
+            Abort();
+        else if (_direct is { IsWaiting: var isWaiting } direct
+            && _standstill.Look(isWaiting, isWaiting ? direct.Acknowledged : 0, now, _links.Clock) >= _links.SendTimeout)
+            _links.GiveUp(_connection);
     }
 
     // HTTP's reader: it is ours again when the talk begins, so HTTP cannot end it.
@@ -112,8 +155,32 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
 
         public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) => link._input.ReadAsync(cancellationToken);
         public override bool TryRead(out ReadResult result) => link._input.TryRead(out result);
-        public override void AdvanceTo(SequencePosition consumed) => link._input.AdvanceTo(consumed);
-        public override void AdvanceTo(SequencePosition consumed, SequencePosition examined) => link._input.AdvanceTo(consumed, examined);
+        public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
+
+        public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+        {
+            link._wasHeard = true;
+            link._input.AdvanceTo(consumed, examined);
+        }
+
         public override void CancelPendingRead() => link._input.CancelPendingRead();
     }
+}
+
+/// <summary>A transport is the two directions of an upgraded link, and its ends.</summary>
+sealed class Transport(PipeReader input, Output output, Link link, SslStream? tls)
+{
+    /// <summary>Bytes from the peer.</summary>
+    public PipeReader Input => input;
+
+    public Output Output => output;
+
+    /// <summary>Triggered when the peer has ended its side, or is gone.</summary>
+    public CancellationToken PeerEnded => link.PeerEnded;
+
+    /// <inheritdoc cref="Link.EndOutputAsync"/>
+    public ValueTask EndOutputAsync() => link.EndOutputAsync(tls);
+
+    /// <inheritdoc cref="Link.Abort"/>
+    public void Abort() => link.Abort();
 }

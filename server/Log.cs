@@ -38,6 +38,18 @@ static partial class Log
     [LoggerMessage(11, LogLevel.Warning, "Messages conservés de nouveau")]
     public static partial void StoreRecovered(this ILogger log);
 
+    [LoggerMessage(20, LogLevel.Error, "A connection in room {Room} failed and is closed with 1011")]
+    public static partial void ConnectionFailed(this ILogger log, Exception error, string room);
+
+    [LoggerMessage(21, LogLevel.Error, "The pump met something unexpected and goes on")]
+    public static partial void PumpFailed(this ILogger log, Exception error);
+
+    [LoggerMessage(22, LogLevel.Warning, "{Peer}: an answer was not read for {Seconds} s, the connection is aborted")]
+    public static partial void AnswerNotRead(this ILogger log, System.Net.EndPoint? peer, int seconds);
+
+    [LoggerMessage(23, LogLevel.Warning, "There are {Most} TCP connections already: {Peer} is refused")]
+    public static partial void TooManyLinks(this ILogger log, int most, System.Net.EndPoint? peer);
+
     public static void Heard(this ILogger log, ReadOnlySpan<byte> text)
     {
         if (log.IsEnabled(LogLevel.Debug))

@@ -19,7 +19,7 @@ sealed record Refusal(string Reason, string Detail, string? Key = null)
     public static Refusal Empty(string key) => new("empty", "the text is empty", key);
     public static Refusal TooLong(string key, int limit) => new("too_long", $"the text is longer than {limit} bytes of UTF-8", key);
     public static Refusal BadName() => new("bad_name", Names.Rule);
-    public static Refusal StoreUnavailable(string key) => new("store_unavailable", "the server cannot keep messages now, say it again later", key);
+    public static Refusal StoreUnavailable(string key) => new("store_unavailable", "the server cannot commit messages now, send it again later", key);
 }
 
 /// <summary>What a chat.v1 client said: one of these, or why it cannot be heard.</summary>
@@ -232,13 +232,15 @@ static class Words
         return End(json).ToArray();
     }
 
-    public static byte[] Hello(string room, string epoch, long first, long next, int online, int maxMessageBytes)
+    public static byte[] Hello(string room, LogHead head, bool isResumed, int online, int maxMessageBytes)
     {
         Utf8JsonWriter json = Begin("hello"u8);
         json.WriteString("room"u8, room);
-        json.WriteString("epoch"u8, epoch);
-        json.WriteNumber("first"u8, first);
-        json.WriteNumber("next"u8, next);
+        json.WriteString("epoch"u8, head.Epoch);
+        json.WriteNumber("first"u8, head.First);
+        json.WriteNumber("next"u8, head.Next);
+        if (isResumed)
+            json.WriteBoolean("resumed"u8, true);
         json.WriteNumber("online"u8, online);
         json.WriteStartObject("limits"u8);
         json.WriteNumber("message"u8, maxMessageBytes);
@@ -288,6 +290,16 @@ static class Words
     {
         Utf8JsonWriter json = Begin("typing"u8);
         json.WriteString("name"u8, name);
+        return Framed(End(json));
+    }
+
+    public static byte[] Typing(IReadOnlyList<string> names)
+    {
+        Utf8JsonWriter json = Begin("typing"u8);
+        json.WriteStartArray("names"u8);
+        foreach (string name in names)
+            json.WriteStringValue(name);
+        json.WriteEndArray();
         return Framed(End(json));
     }
 

@@ -38,6 +38,9 @@ struct MessageReader(int limit)
     /// <summary>The code of a close, 0 when it has none; or the one to answer a fault with.</summary>
     public ushort Code { get; private set; }
 
+    /// <summary>Whether a message has begun whose last fragment has not arrived.</summary>
+    public readonly bool HasBegun => _begun is not null;
+
     /// <summary>The reason for a fault.</summary>
     public string Reason { get; private set; } = "";
 

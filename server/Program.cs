@@ -14,12 +14,14 @@ builder.WebHost.UseKestrelHttpsConfiguration();
 builder.WebHost.ConfigureKestrel(kestrel =>
 {
     kestrel.AddServerHeader = false;
+    kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10); // slowloris
     kestrel.ConfigureEndpointDefaults(endpoint =>
     {
         endpoint.Protocols = HttpProtocols.Http1; // where WebSockets come from
-        endpoint.Use(Link.Offer);
+        endpoint.Use(endpoint.ApplicationServices.GetRequiredService<Links>().Offer);
     });
 });
+builder.WebHost.UseSockets(sockets => sockets.MaxReadBufferSize = 64 << 10); // bytes that a peer sent and we have not read
 builder.UseDefaultAddress("http://localhost:8765"); // the course's
 
 builder.Services.AddOptionsWithValidateOnStart<ChatOptions, ChatOptionsValidator>()
@@ -29,6 +31,7 @@ builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton<IMessageStore>(services => services.GetRequiredService<ChatOptions>() is { Database: "" }
     ? ActivatorUtilities.CreateInstance<MemoryStore>(services)
     : ActivatorUtilities.CreateInstance<SqliteStore>(services));
+builder.Services.AddSingleton<Links>();
 builder.Services.AddSingleton<Rooms>();
 builder.Services.AddSingleton<Admission>();
 builder.Services.AddSingleton<HttpMessages>();

@@ -13,6 +13,7 @@ sealed class Rooms : IDisposable
     readonly TimeProvider _clock;
     readonly ILogger _log;
     readonly Broadcaster _broadcaster;
+    readonly WindowBudget _budget;
     readonly Lock _lock = new();
     readonly Dictionary<string, Entry> _open = [];
     long _appended;
@@ -20,7 +21,8 @@ sealed class Rooms : IDisposable
     public Rooms(IMessageStore store, ChatOptions options, TimeProvider clock, ILogger<Rooms> log)
     {
         (_store, _options, _clock, _log) = (store, options, clock, log);
-        _broadcaster = new Broadcaster(this, clock);
+        _budget = new WindowBudget(options.WindowBytesTotal);
+        _broadcaster = new Broadcaster(() => All, clock, log);
     }
 
     public Room[] All
@@ -46,7 +48,7 @@ sealed class Rooms : IDisposable
             {
                 if (_open.Count >= _options.MaxRooms)
                     return null;
-                entry = new Entry(new Room(name, _options, _clock, _broadcaster));
+                entry = new Entry(new Room(name, _options, _budget, _clock, _broadcaster.Grown));
                 entry.Opened = OpenAsync(entry);
                 _open.Add(name, entry);
             }
@@ -77,14 +79,8 @@ sealed class Rooms : IDisposable
         entry.Dispose(); // outside the lock: who followed the log ends in here
     }
 
-    /// <summary>Every socket is told 1001 (RFC 6455 section 7.4.1: going away), after what it has yet to read.</summary>
-    public void SayGoodbye()
-    {
-        foreach (Room room in All)
-            foreach (Connection connection in room.Everyone)
-                if (connection.Transport is not null) // else it finds out itself, once it is accepted
-                    _ = connection.SayGoodbye();
-    }
+    /// <summary>Has the pump come by this feed.</summary>
+    public void WakePump(Feed feed) => _broadcaster.Ready(feed);
 
     public void Dispose() => _broadcaster.Dispose();
 
@@ -92,7 +88,7 @@ sealed class Rooms : IDisposable
     {
         await Task.Yield(); // not under the lock of the caller
         LogHead head = await _store.OpenAsync(entry.Room.Name, entry.Closed.Token);
-        entry.Room.Open(head);
+        entry.Room.Window.Open(head);
         _ = FollowAsync(entry, head.Next);
     }
 
@@ -108,7 +104,7 @@ sealed class Rooms : IDisposable
                 {
                     entry.Room.Append(page);
                     Interlocked.Add(ref _appended, page.Messages.Count);
-                    next = entry.Room.Next;
+                    next = entry.Room.Window.Head.Next;
                 }
             }
             catch (OperationCanceledException) { } // the last one has left

@@ -127,7 +127,7 @@ public sealed class ChatV1Tests
         using Peer second = await EnterAsync(server, "room=b");
         await second.SayAsync("k2", "hello?");
         Assert.That((await second.HearAsync("refused")).ToJsonString(), Is.EqualTo(
-            """{"type":"refused","key":"k2","reason":"store_unavailable","detail":"the server cannot keep messages now, say it again later"}"""));
+            """{"type":"refused","key":"k2","reason":"store_unavailable","detail":"the server cannot commit messages now, send it again later"}"""));
     }
 
     [Test]
@@ -143,7 +143,7 @@ public sealed class ChatV1Tests
         using Peer second = await EnterAsync(server, "room=b", plain: true);
         await second.SayAsync("hello?");
         Assert.That(await second.HearAsync(), Is.Null);
-        Assert.That(((int)second.CloseStatus!, second.CloseReason), Is.EqualTo((1013, "the server cannot keep messages now")));
+        Assert.That(((int)second.CloseStatus!, second.CloseReason), Is.EqualTo((1013, "the server cannot commit messages now")));
     }
 
     // The room of a peer that has just closed is still counted for a moment.
@@ -211,7 +211,8 @@ public sealed class ChatV1Tests
         using Peer ana = await Peer.ChatAsync(server, "name=Ana");
         using Peer zoe = await Peer.ChatAsync(server, "name=Zoe");
         using Peer nameless = await Peer.ChatAsync(server);
-        await nameless.HearAsync("hello");
+        foreach (Peer listener in (Peer[])[zoe, nameless])
+            await listener.HearAsync("hello");
         for (int i = 0; i < 10; i++)
             await ana.SayAsync("""{"type":"typing"}""");
         Assert.That((await zoe.HearAsync("typing", "message")).ToJsonString(), Is.EqualTo("""{"type":"typing","name":"Ana"}"""));

@@ -12,7 +12,7 @@ public sealed class DisturbanceTests
     public async Task A_peer_that_stops_reading_delays_nobody_and_misses_nothing(string dialect)
     {
         const int Count = 2000; // 16 MB: more than any buffer between, far more than the window
-        using var server = ChatServer.Start(("MessagesPerSecond", 0), ("SendTimeoutSeconds", 30));
+        using var server = ChatServer.Start(("MessagesPerSecond", 0), ("SendTimeoutSeconds", 60), ("KeepAliveSeconds", 60));
         using RawPeer slow = await RawPeer.UpgradeAsync(server.Port, more: dialect == "plain" ? "" : "\nSec-WebSocket-Protocol: chat.v1", receiveBuffer: 4096);
         using Peer quick = await Peer.PlainAsync(server);
 

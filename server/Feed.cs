@@ -1,0 +1,266 @@
+using System.Buffers;
+
+namespace ChatMinimal;
+
+/// <summary>
+/// A feed is what one peer is still to be sent: a cursor in its room's log. While the cursor is in the window, the pump writes what
+/// follows it; a lagging one is caught up from the store, a bounded page at a time, until it is in the window again.
+/// </summary>
+/// <param name="room">Whose log it reads, and whose presence it tells.</param>
+/// <param name="dialect">How the peer speaks.</param>
+/// <param name="name">Null: nameless.</param>
+/// <param name="store">What it reads from when it lags.</param>
+/// <param name="clock">For the pause while the store cannot be read.</param>
+sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store, TimeProvider clock)
+{
+    static readonly TimeSpan s_storeRetry = TimeSpan.FromMilliseconds(250);
+
+    // Of whoever holds the write lock.
+    FrameLog.Cursor _cursor;
+    string _epoch = "";   // of the log that the cursor is in
+    byte[]? _presence;    // the one sent last
+    byte[]? _hello;       // until it is sent
+    bool _isBehind;       // the window has moved past the cursor: the store has what follows
+    long _drainTo;
+    volatile TaskCompletionSource? _drained; // somebody waits for the cursor to get there
+    volatile bool _isOver;                   // nothing more of the log is sent
+
+    Output? _output; // null until it has begun: there is nobody to write to
+    Action<Feed>? _wakePump;
+    Action<Exception>? _fail;
+    Func<long, byte[]?>? _tick;
+
+    public Dialect Dialect => dialect;
+
+    /// <summary>Null: nameless. Set by the room.</summary>
+    public string? Name { get; set; } = name;
+
+    /// <summary>Everything below has been sent, or told as a gap.</summary>
+    public long Next => _cursor.Seq;
+
+    /// <summary>Sets the cursor. By the room, under its lock.</summary>
+    public void Join(Resume resume)
+    {
+        _hello = room.Window.Join(dialect, resume, out _cursor, out _epoch);
+        _presence = room.Presence.Frame; // the next one is about to come
+    }
+
+    /// <summary>Greets, and from then on sends what follows.</summary>
+    /// <param name="output">Where to; not open yet.</param>
+    /// <param name="wakePump">Called when the pump should come by again.</param>
+    /// <param name="fail">Called when the feed cannot go on, and with what.</param>
+    /// <param name="tick">Called once a second, with a timestamp; returns frames to send, or null.</param>
+    public async ValueTask BeginAsync(Output output, Action<Feed> wakePump, Action<Exception> fail, Func<long, byte[]?> tick)
+    {
+        if (dialect == Dialect.Chat)
+            await output.GreetAsync(_hello);
+        (_hello, _wakePump, _fail, _tick) = (null, wakePump, fail, tick);
+        Volatile.Write(ref _output, output);
+        output.Open(Wake);
+    }
+
+    /// <summary>Has the pump come by.</summary>
+    public void Wake() => _wakePump!(this);
+
+    /// <summary>Writes, in as few writes as may be, everything that the peer has missed. On the pump's thread; never waits.</summary>
+    public void Serve()
+    {
+        if (Volatile.Read(ref _output) is not { } output || !output.TryLock(out Output.Writer writer))
+            return;
+        try
+        {
+            while (TryNext(out ReadOnlyMemory<byte> frames))
+                if (!TryWrite(writer, frames))
+                    return; // unlocks when the rest is written
+        }
+        catch (Exception error) // whatever it is, it costs this connection, and not the pump
+        {
+            writer.Unlock();
+            _fail!(error);
+            return;
+        }
+        if (_isBehind)
+            _ = CatchUpAsync(writer);
+        else
+            writer.Unlock();
+    }
+
+    /// <summary>What follows from time alone. On the pump's thread, once a second.</summary>
+    public void Sweep(long now)
+    {
+        if (Volatile.Read(ref _output) is null)
+            return;
+        try
+        {
+            if (_tick!(now) is { } frames)
+                Offer(frames);
+        }
+        catch (Exception error) // as above
+        {
+            _fail!(error);
+        }
+    }
+
+    /// <summary>Writes a frame that is not part of the log, if the peer is not busy. On the pump's thread; never waits.</summary>
+    public void Offer(byte[] frame)
+    {
+        if (Volatile.Read(ref _output) is not { } output || !output.TryLock(out Output.Writer writer))
+            return;
+        try
+        {
+            if (!TryWrite(writer, frame))
+                return;
+        }
+        catch (Exception error) // as above
+        {
+            _fail!(error);
+        }
+        writer.Unlock();
+    }
+
+    /// <summary>Completes when the peer has been sent everything below this seq, or there is nothing to wait for any more.</summary>
+    public Task DrainAsync(long seq)
+    {
+        if (_isOver)
+            return Task.CompletedTask;
+        var drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _drainTo = Math.Max(room.Window.Head.Next, seq);
+        _drained = drained;
+        return drained.Task;
+    }
+
+    /// <summary>Sends nothing more of the log.</summary>
+    public void End()
+    {
+        _isOver = true;
+        _drained?.TrySetResult();
+    }
+
+    // The next frames for this peer. False: it has everything, or it is behind.
+    bool TryNext(out ReadOnlyMemory<byte> frames)
+    {
+        frames = default;
+        _isBehind = false;
+        if (_isOver)
+            return false;
+        if (!ReferenceEquals(_epoch, room.Window.Epoch) && StartOver() is { } hello)
+        {
+            frames = hello;
+            return true;
+        }
+        _isBehind = !FrameLog.TryRead(ref _cursor, out frames);
+        if (_isBehind || !frames.IsEmpty)
+            return !_isBehind;
+        if (_drained is { } drained && _cursor.Seq >= _drainTo)
+            drained.TrySetResult();
+        if (dialect == Dialect.Plain || room.Presence.Frame is not { } presence || presence == _presence)
+            return false;
+        frames = _presence = presence;
+        return true;
+    }
+
+    // The log has become another one: chat.v1 is greeted again, plain goes on from here.
+    byte[]? StartOver()
+    {
+        byte[] hello = room.Window.StartOver(dialect, out _cursor, out _epoch);
+        _drainTo = 0; // what was to be sent before the end is no longer there
+        return dialect == Dialect.Chat ? hello : null;
+    }
+
+    // False: it waits for the peer, and unlocks when it is done.
+    bool TryWrite(Output.Writer writer, ReadOnlyMemory<byte> frames)
+    {
+        ValueTask write = writer.WriteAsync(frames);
+        if (!write.IsCompletedSuccessfully)
+        {
+            _ = FinishAsync(writer, write);
+            return false;
+        }
+        write.GetAwaiter().GetResult();
+        return true;
+    }
+
+    async Task FinishAsync(Output.Writer writer, ValueTask write)
+    {
+        try
+        {
+            await write;
+        }
+        catch (Exception error)
+        {
+            _fail!(error);
+        }
+        writer.Unlock();
+        Wake(); // for what has gathered meanwhile
+    }
+
+    // From the store, until the cursor is in the window again. Holds the write lock, and unlocks.
+    async Task CatchUpAsync(Output.Writer writer)
+    {
+        try
+        {
+            var frames = new ArrayBufferWriter<byte>();
+            while (!_isOver && ReferenceEquals(_epoch, room.Window.Epoch) && !room.Window.TrySeek(dialect, ref _cursor))
+            {
+                if (!await TryReadAsync(frames))
+                    await Task.Delay(s_storeRetry, clock);
+                else if (frames.WrittenCount > 0)
+                    await writer.WriteAsync(frames.WrittenMemory);
+                frames.ResetWrittenCount();
+            }
+        }
+        catch (Exception error)
+        {
+            _fail!(error);
+        }
+        writer.Unlock();
+        Wake(); // for what has gathered meanwhile
+    }
+
+    // One page, encoded. False: not now. The page itself is let go before anything waits for the peer.
+    async ValueTask<bool> TryReadAsync(ArrayBufferWriter<byte> frames)
+    {
+        LogPage page;
+        try
+        {
+            // As far as the window's end: what the store has beyond it comes through the window.
+            page = await store.ReadAsync(room.Name, _cursor.Seq, room.Window.Head.Next, default);
+        }
+        catch (StoreUnavailableException)
+        {
+            return false;
+        }
+        if (page.Head.Epoch != _epoch)
+            return false; // it is another log already, and the room is about to hear of it
+        long next = _cursor.Seq;
+        bool isWhole = true;
+        foreach (Message message in page.Messages)
+        {
+            isWhole = TrySkip(frames, ref next, message.Seq);
+            if (!isWhole)
+                break;
+            Frame.Write(frames, dialect == Dialect.Chat ? Words.Chat(message) : Words.Plain(message));
+            next = message.Seq + 1;
+        }
+        if (isWhole)
+            TrySkip(frames, ref next, page.Next);
+        bool isNew = next > _cursor.Seq;
+        _cursor = new FrameLog.Cursor(next);
+        return isNew;
+    }
+
+    // Tells of a hole. False: the plain dialect has no way to; it is sent what comes before, and then its end.
+    bool TrySkip(ArrayBufferWriter<byte> frames, ref long next, long to)
+    {
+        if (next == to)
+            return true;
+        if (dialect == Dialect.Plain)
+            return next > _cursor.Seq ? false : throw new LaggedException("too far behind: what follows is no longer retained");
+        Frame.Write(frames, Words.Gap(next, to - 1));
+        next = to;
+        return true;
+    }
+}
+
+/// <summary>A reader of the plain dialect has missed what is no longer there.</summary>
+sealed class LaggedException(string message) : Exception(message);

@@ -1,0 +1,38 @@
+namespace ChatMinimal;
+
+/// <summary>Typing is who writes just now, told once a second for a whole room: one frame, however many write.</summary>
+sealed class Typing(TimeProvider clock)
+{
+    const int MostNames = 3; // more than that is "several people"
+    static readonly TimeSpan s_every = TimeSpan.FromSeconds(1);
+
+    readonly List<Feed> _authors = [];
+    long? _toldAt;
+
+    /// <summary>Somebody's typing has not been told yet.</summary>
+    public bool IsWaiting => _authors.Count > 0;
+
+    /// <summary>Somebody types. Under the room's lock.</summary>
+    public void Add(Feed author)
+    {
+        if (_authors.Count <= MostNames && !_authors.Contains(author))
+            _authors.Add(author);
+    }
+
+    /// <summary>
+    /// The frame to send, and the one author it is not for; null when nobody types or the last telling is too fresh. What is told is
+    /// of the moment: it is told once. Under the room's lock.
+    /// </summary>
+    public (byte[] Frame, Feed? Author)? Take()
+    {
+        long now = clock.GetTimestamp();
+        if (_authors.Count == 0 || (_toldAt is { } toldAt && clock.GetElapsedTime(toldAt, now) < s_every))
+            return null;
+        _toldAt = now;
+        (byte[], Feed?) taken = _authors is [var author]
+            ? (Words.Typing(author.Name ?? ""), author)
+            : (Words.Typing([.. _authors.Take(MostNames).Select(each => each.Name ?? "")]), null);
+        _authors.Clear();
+        return taken;
+    }
+}
