@@ -1,8 +1,8 @@
 namespace ChatMinimal;
 
 /// <summary>
-/// A store is a sequencer: it takes drafts and hands back each room's single order. What it has put in order it keeps,
-/// and nothing is shown to anyone that did not come back from it. Every call may throw <see cref="StoreUnavailableException"/>.
+/// A store is a sequencer: it takes drafts, puts them into each room's single order, commits them and hands them back.
+/// Nothing is shown to anyone that did not come back from it. Every call may throw <see cref="StoreUnavailableException"/>.
 /// </summary>
 interface IMessageStore
 {
@@ -10,14 +10,20 @@ interface IMessageStore
     ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel);
 
     /// <summary>
-    /// Submits drafts, one after another in the room's order, and keeps all of them or none. Completes when they are kept; they
-    /// are then on their way to every tail. A key that the log holds already adds nothing: the answer is the seq it has.
-    /// Failed, they may or may not be kept.
+    /// Submits drafts, one after another in the room's order: all of them are committed, or none. Completes after that and
+    /// after every follower was told. An idempotency key that is in the log already adds nothing: the answer has its seq.
+    /// When it fails, they may have been committed or not.
     /// </summary>
     ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel);
 
-    /// <summary>Follows the log from this seq on, for ever: each message once, in order, in batches that grow under load.</summary>
-    IAsyncEnumerable<LogPage> TailAsync(string room, long from, CancellationToken cancel);
+    /// <summary>
+    /// Follows a log until the result is disposed. The first page tells where the log is: no messages, and <c>Next</c> is the
+    /// head's. Then each message is told once, in order, in batches that grow under load. When the log has become another one,
+    /// a page like the first tells so: another epoch, no messages; what follows belongs to that log.
+    /// </summary>
+    /// <param name="room">Its name.</param>
+    /// <param name="tell">Called by one thread at a time, which commits nothing meanwhile: it must be quick, and wait for nobody.</param>
+    ValueTask<IDisposable> FollowAsync(string room, Action<LogPage> tell);
 
     /// <summary>
     /// Reads [from, to), or as much of it as one page holds: at most <see cref="PageMessages"/>, and no more than
@@ -28,21 +34,25 @@ interface IMessageStore
     const int PageMessages = 128;    // what a reader holds while its peer takes its time
     const int PageBytes = 16 * 1024; // the same, in bytes
 
-    /// <summary>Whether it can keep messages now.</summary>
+    /// <summary>Whether it can commit messages now. Answers within seconds, whatever the disk does.</summary>
     ValueTask CheckAsync(CancellationToken cancel);
 }
 
-/// <summary>A log's identity, the oldest seq kept, and the seq that the next message gets. An empty log has both equal.</summary>
+/// <summary>A log's identity, the oldest seq retained, and the seq that the next message gets. An empty log has both equal.</summary>
 readonly record struct LogHead(string Epoch, long First, long Next);
 
-/// <summary>The seq of a submitted draft, and whether its key was in the log before.</summary>
-readonly record struct Submission(long Seq, bool WasKnown);
+/// <summary>
+/// The seq of a submitted draft, and whether its key was in the log before. <c>IsTaken</c>: it was, under another text, so the
+/// draft was not added. Where the first text is no longer there to compare, the key alone decides.
+/// </summary>
+readonly record struct Submission(long Seq, bool WasKnown, bool IsTaken = false);
 
 /// <summary>
 /// A stretch of a log, and the log's identity and extent when it was read. Whoever read from a seq reads on from <c>Next</c>;
-/// what lies between the two and is not among the messages is a gap: no longer retained, or lost.
+/// what lies between the two and is not among the messages is a gap: no longer retained, or lost. A gap is only ever before the
+/// messages, which are consecutive: the next gap begins the next page.
 /// </summary>
 readonly record struct LogPage(LogHead Head, long Next, IReadOnlyList<Message> Messages);
 
-/// <summary>The store cannot keep or read now; it may again later.</summary>
+/// <summary>The store cannot commit or read now; it may again later.</summary>
 sealed class StoreUnavailableException(string message, Exception? inner = null) : Exception(message, inner);

@@ -29,9 +29,6 @@ static partial class Log
     [LoggerMessage(7, LogLevel.Warning, "Client abandonné ({Code}) : {Reason}")]
     public static partial void GaveUp(this ILogger log, int code, string reason);
 
-    [LoggerMessage(8, LogLevel.Warning, "Salon {Room} : suivi interrompu, nouvel essai ({Reason})")]
-    public static partial void TailFailed(this ILogger log, Exception? error, string room, string reason);
-
     [LoggerMessage(10, LogLevel.Error, "Messages non conservés, et donc refusés : {Reason}")]
     public static partial void StoreFailed(this ILogger log, string reason);
 

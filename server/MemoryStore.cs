@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace ChatMinimal;
 
 /// <summary>
@@ -10,7 +8,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
 {
     const int MinKeysKept = 100_000; // a room: said again even after a long time offline, a message is in the log once
 
-    // One lock for all rooms: what is done under it takes nanoseconds.
+    // One lock for all rooms. Followers are told under it, and so in order: an append and its encoding take microseconds.
     readonly Lock _lock = new();
     readonly Dictionary<string, Log> _logs = [];
     readonly string _epoch = Guid.NewGuid().ToString("N");
@@ -18,70 +16,44 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel)
     {
         lock (_lock)
-            return new(_logs.TryGetValue(room, out Log? log) ? new LogHead(_epoch, log.First, log.Next) : new LogHead(_epoch, 1, 1));
+            return new(_logs.TryGetValue(room, out Log? log) ? log.Head : Nothing);
     }
 
     public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel)
     {
         var submissions = new Submission[drafts.Count];
-        TaskCompletionSource grown;
         lock (_lock)
         {
             Log log = LogOf(room);
+            long from = log.Head.Next;
             DateTime now = Now;
             for (int i = 0; i < drafts.Count; i++)
-                submissions[i] = log.TryFind(drafts[i].Key, out long known)
-                    ? new Submission(known, WasKnown: true)
-                    : new Submission(log.Append(drafts[i], now), WasKnown: false);
-            (grown, log.Grown) = (log.Grown, NewSignal());
+                submissions[i] = log.Find(drafts[i]) ?? new Submission(log.Append(drafts[i], now), WasKnown: false);
+            log.TellFrom(from);
         }
-        grown.SetResult(); // outside the lock: who waits for it must not run under it
         return new(submissions);
     }
 
-    public async IAsyncEnumerable<LogPage> TailAsync(string room, long from, [EnumeratorCancellation] CancellationToken cancel)
+    public ValueTask<IDisposable> FollowAsync(string room, Action<LogPage> tell)
     {
-        Log log;
         lock (_lock)
         {
-            log = LogOf(room);
-            log.Tails++;
-        }
-        try
-        {
-            while (true)
-            {
-                LogPage page;
-                Task grown;
-                lock (_lock)
-                    (page, grown) = (Page(log, from, long.MaxValue), log.Grown.Task);
-                if (page.Next > from)
-                {
-                    yield return page;
-                    from = page.Next;
-                }
-                else
-                {
-                    await grown.WaitAsync(cancel);
-                }
-            }
-        }
-        finally
-        {
-            // A room where people only looked in leaves nothing behind.
-            lock (_lock)
-                if (--log.Tails == 0 && log.Next == 1)
-                    _logs.Remove(room);
+            Log log = LogOf(room);
+            tell(new LogPage(log.Head, log.Head.Next, []));
+            log.Followers.Add(tell);
+            return new(new Following(this, room, tell));
         }
     }
 
     public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel)
     {
         lock (_lock)
-            return new(_logs.TryGetValue(room, out Log? log) ? Page(log, from, to) : new LogPage(new LogHead(_epoch, 1, 1), from, []));
+            return new(_logs.TryGetValue(room, out Log? log) ? log.Read(from, to) : new LogPage(Nothing, from, []));
     }
 
     public ValueTask CheckAsync(CancellationToken cancel) => default;
+
+    LogHead Nothing => new(_epoch, 1, 1);
 
     // Whole milliseconds, as any store keeps it: a message reads the same from wherever it comes.
     DateTime Now
@@ -93,45 +65,52 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         }
     }
 
-    LogPage Page(Log log, long from, long to)
-    {
-        List<Message> messages = log.Read(from, to);
-        long next = messages is [.., Message last] ? last.Seq + 1 : Math.Max(from, Math.Min(to, log.First));
-        return new LogPage(new LogHead(_epoch, log.First, log.Next), next, messages);
-    }
-
     Log LogOf(string room)
     {
         if (_logs.TryGetValue(room, out Log? log))
             return log;
         if (_logs.Count >= options.MaxRooms)
             throw new StoreUnavailableException($"there are {options.MaxRooms} rooms already");
-        return _logs[room] = new Log(options.KeepMessages);
+        return _logs[room] = new Log(_epoch, options.KeepMessages);
     }
 
-    static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+    // A room where people only looked in leaves nothing behind.
+    void Leave(string room, Action<LogPage> tell)
+    {
+        lock (_lock)
+            if (_logs.TryGetValue(room, out Log? log) && log.Followers.Remove(tell) && log.Followers.Count == 0 && log.Head.Next == 1)
+                _logs.Remove(room);
+    }
 
-    sealed class Log(int keepMessages)
+    sealed class Following(MemoryStore store, string room, Action<LogPage> tell) : IDisposable
+    {
+        public void Dispose() => store.Leave(room, tell);
+    }
+
+    sealed class Log(string epoch, int keepMessages)
     {
         readonly List<Message> _messages = [];
-        int _trimmed; // messages at the head of the list that are not kept any more, only not yet removed
+        int _trimmed; // messages at the head of the list that are not retained any more, only not yet removed
         readonly Dictionary<string, long> _seqs = [];
         readonly Queue<string> _keys = new();
+        long _next = 1;
 
-        public int Tails;
-        public TaskCompletionSource Grown = NewSignal();
-        public long Next { get; private set; } = 1;
-        public long First => Next - (_messages.Count - _trimmed);
+        public readonly List<Action<LogPage>> Followers = [];
 
-        public bool TryFind(string? key, out long seq)
+        public LogHead Head => new(epoch, _next - (_messages.Count - _trimmed), _next);
+
+        /// <summary>What is known of a draft's key; null: nothing.</summary>
+        public Submission? Find(Draft draft)
         {
-            seq = 0;
-            return key is not null && _seqs.TryGetValue(key, out seq);
+            if (draft.Key is null || !_seqs.TryGetValue(draft.Key, out long seq))
+                return null;
+            bool isTaken = seq >= Head.First && !this[seq].Text.AsSpan().SequenceEqual(draft.Text);
+            return new Submission(seq, WasKnown: true, isTaken);
         }
 
         public long Append(Draft draft, DateTime at)
         {
-            long seq = Next++;
+            long seq = _next++;
             _messages.Add(new Message(seq, at, draft.Name, draft.Text, draft.Key));
             if (keepMessages > 0 && _messages.Count - _trimmed > keepMessages)
                 ForgetOldest();
@@ -140,21 +119,33 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
             return seq;
         }
 
-        // No more than a page.
-        public List<Message> Read(long from, long to)
+        public void TellFrom(long seq)
         {
-            var read = new List<Message>();
-            int bytes = 0;
-            for (long seq = Math.Max(from, First); seq < Math.Min(to, Next) && read.Count < IMessageStore.PageMessages; seq++)
-            {
-                Message message = _messages[_messages.Count - (int)(Next - seq)];
-                bytes += message.Text.Length;
-                if (read.Count > 0 && bytes > IMessageStore.PageBytes)
-                    break;
-                read.Add(message);
-            }
-            return read;
+            if (Followers.Count == 0 || seq == _next)
+                return;
+            List<Message> messages = _messages[^(int)Math.Min(_next - seq, _messages.Count - _trimmed)..];
+            foreach (Action<LogPage> tell in Followers)
+                tell(new LogPage(Head, _next, messages));
         }
+
+        public LogPage Read(long from, long to)
+        {
+            LogHead head = Head;
+            to = Math.Min(to, head.Next);
+            var messages = new List<Message>();
+            long next = Math.Max(from, head.First);
+            for (int bytes = 0; next < to && messages.Count < IMessageStore.PageMessages; next++)
+            {
+                Message message = this[next];
+                bytes += message.Text.Length;
+                if (messages.Count > 0 && bytes > IMessageStore.PageBytes)
+                    break;
+                messages.Add(message);
+            }
+            return new LogPage(head, messages.Count > 0 ? next : Math.Max(from, Math.Min(to, head.First)), messages);
+        }
+
+        Message this[long seq] => _messages[_messages.Count - (int)(_next - seq)];
 
         void ForgetOldest()
         {

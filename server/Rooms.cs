@@ -6,12 +6,9 @@ namespace ChatMinimal;
 /// </summary>
 sealed class Rooms : IDisposable
 {
-    static readonly TimeSpan s_retryAfter = TimeSpan.FromSeconds(1); // a tail that failed: the store is down
-
     readonly IMessageStore _store;
     readonly ChatOptions _options;
     readonly TimeProvider _clock;
-    readonly ILogger _log;
     readonly Broadcaster _broadcaster;
     readonly WindowBudget _budget;
     readonly Lock _lock = new();
@@ -20,7 +17,7 @@ sealed class Rooms : IDisposable
 
     public Rooms(IMessageStore store, ChatOptions options, TimeProvider clock, ILogger<Rooms> log)
     {
-        (_store, _options, _clock, _log) = (store, options, clock, log);
+        (_store, _options, _clock) = (store, options, clock);
         _budget = new WindowBudget(options.WindowBytesTotal);
         _broadcaster = new Broadcaster(() => All, clock, log);
     }
@@ -48,15 +45,14 @@ sealed class Rooms : IDisposable
             {
                 if (_open.Count >= _options.MaxRooms)
                     return null;
-                entry = new Entry(new Room(name, _options, _budget, _clock, _broadcaster.Grown));
-                entry.Opened = OpenAsync(entry);
-                _open.Add(name, entry);
+                var room = new Room(name, _options, _budget, _clock, _broadcaster.Grown);
+                _open.Add(name, entry = new Entry(room, FollowAsync(room)));
             }
             entry.Users++;
         }
         try
         {
-            await entry.Opened.WaitAsync(cancel);
+            await entry.Following.WaitAsync(cancel);
             return entry.Room;
         }
         catch
@@ -76,7 +72,7 @@ sealed class Rooms : IDisposable
                 return;
             _open.Remove(room.Name);
         }
-        entry.Dispose(); // outside the lock: who followed the log ends in here
+        _ = EndAsync(entry.Following);
     }
 
     /// <summary>Has the pump come by this feed.</summary>
@@ -84,49 +80,31 @@ sealed class Rooms : IDisposable
 
     public void Dispose() => _broadcaster.Dispose();
 
-    async Task OpenAsync(Entry entry)
+    // The store is the only writer of this room; its first page is where the log is now.
+    async Task<IDisposable> FollowAsync(Room room)
     {
         await Task.Yield(); // not under the lock of the caller
-        LogHead head = await _store.OpenAsync(entry.Room.Name, entry.Closed.Token);
-        entry.Room.Window.Open(head);
-        _ = FollowAsync(entry, head.Next);
-    }
-
-    // The only writer of this room.
-    async Task FollowAsync(Entry entry, long next)
-    {
-        CancellationToken closed = entry.Closed.Token;
-        while (!closed.IsCancellationRequested)
+        return await _store.FollowAsync(room.Name, page =>
         {
-            try
-            {
-                await foreach (LogPage page in _store.TailAsync(entry.Room.Name, next, closed))
-                {
-                    entry.Room.Append(page);
-                    Interlocked.Add(ref _appended, page.Messages.Count);
-                    next = entry.Room.Window.Head.Next;
-                }
-            }
-            catch (OperationCanceledException) { } // the last one has left
-            catch (Exception error) // whatever it is, a room must not fall silent
-            {
-                _log.TailFailed(error is StoreUnavailableException ? null : error, entry.Room.Name, error.Message);
-                await Task.Delay(s_retryAfter, _clock, closed).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            }
-        }
+            room.Append(page);
+            Interlocked.Add(ref _appended, page.Messages.Count);
+        });
     }
 
-    sealed class Entry(Room room) : IDisposable
+    // It may still be on its way.
+    static async Task EndAsync(Task<IDisposable> following)
+    {
+        try
+        {
+            (await following).Dispose();
+        }
+        catch (StoreUnavailableException) { } // then there is nothing to end
+    }
+
+    sealed class Entry(Room room, Task<IDisposable> following)
     {
         public readonly Room Room = room;
-        public readonly CancellationTokenSource Closed = new();
-        public Task Opened = Task.CompletedTask;
+        public readonly Task<IDisposable> Following = following; // completes when the room is open
         public int Users; // joined or joining
-
-        public void Dispose()
-        {
-            Closed.Cancel();
-            Closed.Dispose();
-        }
     }
 }

@@ -123,6 +123,8 @@ sealed class Submitter(IMessageStore store, string room, Func<byte[], ValueTask>
         for (int i = 0; i < batch.Count; i++)
             if (submissions is null)
                 await answer(Words.Refused(Refusal.StoreUnavailable(batch[i].Key!)));
+            else if (submissions[i].IsTaken)
+                await answer(Words.Refused(Refusal.KeyTaken(batch[i].Key!)));
             else if (submissions[i].WasKnown)
                 await answer(Words.Logged(batch[i].Key!, submissions[i].Seq));
             else

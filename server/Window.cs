@@ -32,12 +32,6 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
         }
     }
 
-    public void Open(LogHead head)
-    {
-        lock (_lock)
-            SetHead(head);
-    }
-
     /// <summary>
     /// Adds a reader. What is appended from now on is after its cursor or at it; the hello returned goes with that cursor:
     /// both are one snapshot.
@@ -143,10 +137,11 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
             frames?.SkipTo(seq);
     }
 
-    // Another log, and another window for everyone who reads.
+    // The first page, or another log: there is nothing of it yet, and another window for everyone who reads.
     void Replace(LogPage page)
     {
-        SetHead(page.Head with { Next = page.Messages is [{ Seq: var first }, ..] ? first : page.Next });
+        _head = page.Head with { Next = page.Next };
+        _epoch = _head.Epoch;
         for (int dialect = 0; dialect < _frames.Length; dialect++)
         {
             if (_frames[dialect] is not { } old)
@@ -154,11 +149,5 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
             old.Discard();
             _frames[dialect] = new FrameLog(_head.Next, options.WindowBytes, budget);
         }
-    }
-
-    void SetHead(LogHead head)
-    {
-        _head = head;
-        _epoch = head.Epoch;
     }
 }

@@ -73,34 +73,62 @@ public sealed class StoreContractTests(string kind) : IDisposable
     }
 
     [Test]
-    public async Task A_tail_gives_each_message_once_from_where_it_was_asked_and_exactly_as_it_reads()
+    public async Task A_follower_is_told_where_the_log_is_then_each_message_once_exactly_as_it_reads()
     {
         IMessageStore store = Open();
         for (int i = 1; i <= 50; i++)
             await SayAsync(store, "a", $"{i}", key: $"{i}");
-        using var stop = new CancellationTokenSource();
-        var heard = new List<Message>();
-        var told = new TaskCompletionSource();
-        var following = Task.Run(async () =>
-        {
-            await foreach (LogPage page in store.TailAsync("a", 31, stop.Token))
-            {
-                heard.AddRange(page.Messages);
-                if (heard.Count >= 1020)
-                    told.TrySetResult();
-            }
-        });
+        var pages = new List<LogPage>();
+        IDisposable following = await store.FollowAsync("a", pages.Add);
+        Assert.That(pages.Single(), Is.EqualTo(new LogPage(await store.OpenAsync("a", default), 51, pages[0].Messages)).And.Property("Messages").Empty);
         await Task.WhenAll(Enumerable.Range(0, 10).Select(who => Task.Run(async () =>
         {
             for (int i = 0; i < 100; i++)
                 await SayAsync(store, "a", $"{who}:{i}", key: $"{who}-{i}");
         })));
-        await told.Task.WaitAsync(TimeSpan.FromSeconds(20));
-        await stop.CancelAsync();
-        Assert.That(async () => await following, Throws.InstanceOf<OperationCanceledException>());
-        Assert.That(heard.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(31, 1020)));
+        following.Dispose();
+        await SayAsync(store, "a", "is not told");
+        Message[] told = [.. pages.SelectMany(page => page.Messages)];
+        Assert.That(told.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(51, 1000)));
+        Assert.That(pages[1..].Select(page => page.Next), Is.EqualTo(pages[1..].Select(page => page.Messages[^1].Seq + 1)));
         List<Message> read = await AllAsync(store, "a");
-        Assert.That(heard.Select(Whole), Is.EqualTo(read[30..].Select(Whole)));
+        Assert.That(told.Select(Whole), Is.EqualTo(read[50..^1].Select(Whole)));
+    }
+
+    [Test]
+    public async Task A_key_with_another_text_is_taken_and_where_its_text_is_gone_it_is_known()
+    {
+        IMessageStore store = Open(keepMessages: 2);
+        await SayAsync(store, "a", "first", key: "k");
+        Assert.That(await SayAsync(store, "a", "first", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true)));
+        Assert.That(await SayAsync(store, "a", "other", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true, IsTaken: true)));
+        Submission[] atOnce = await store.SubmitAsync("a", [new(null, "x", "1"u8.ToArray()), new(null, "x", "2"u8.ToArray()), new(null, "x", "1"u8.ToArray())], default);
+        Assert.That(atOnce, Is.EqualTo(new Submission[] { new(2, false), new(2, true, true), new(2, true) }));
+        for (int i = 0; i < 300; i++)
+            await SayAsync(store, "a", $"{i}");
+        Assert.That(await SayAsync(store, "a", "other", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true)), "there is no text to compare");
+    }
+
+    [Test, NonParallelizable] // measures the heap
+    public async Task Whoever_only_asks_for_rooms_leaves_nothing_behind()
+    {
+        IMessageStore store = Open();
+        await SayAsync(store, "a", "first");
+        long before = 0;
+        for (int round = 0; round < 3; round++)
+        {
+            for (int i = 0; i < 5000; i++)
+            {
+                string room = $"nobody-{round}-{i}";
+                await store.OpenAsync(room, default);
+                await store.ReadAsync(room, 1, 10, default);
+                (await store.FollowAsync(room, _ => { })).Dispose();
+            }
+            long now = GC.GetTotalMemory(forceFullCollection: true);
+            if (round > 0) // else it is what every start costs
+                Assert.That(now - before, Is.LessThan(500_000), "less than 100 bytes a room");
+            before = now;
+        }
     }
 
     [Test]

@@ -67,9 +67,19 @@ sealed class ChatFile : IDisposable
           FROM room JOIN page ON page.id BETWEEN room.id << 36 AND room.id << 36 | 0xFFFFFFFFF JOIN json_each(said) AS each
           WHERE (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key >= first;
         """,
+        // A room remembers its end, so that rows that somebody deleted there are a gap; a row that is damaged does not hide the others from the view.
+        """
+        ALTER TABLE room ADD COLUMN next INTEGER NOT NULL DEFAULT 1; -- no message will get a lesser seq; the newest may have greater ones
+        DROP VIEW message;
+        CREATE VIEW message AS     -- what one reads
+          SELECT name AS room, (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key AS seq, at,
+            each.value ->> 1 AS name, each.value ->> 0 AS text, each.value ->> 2 AS key
+          FROM room JOIN page ON page.id BETWEEN room.id << 36 AND room.id << 36 | 0xFFFFFFFFF
+            JOIN json_each(iif(json_valid(said), said, '[]')) AS each
+          WHERE (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key >= first
+        -- not where it is damaged
+        """,
     ];
-
-    const string Seq = "id & 0xFFFFFFFFF", Of = "(SELECT id << 36 FROM room WHERE name = ?1)"; // what page.id is made of
 
     readonly string _path;
     readonly SqliteConnection _connection;
@@ -122,19 +132,19 @@ sealed class ChatFile : IDisposable
     // What is said of the place, not of the file: full, locked, not writable.
     static bool MayPass(SqliteException error) => error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
 
-    /// <summary>Copies the log back into the file, for who does not write.</summary>
-    public static void CopyBack(string path)
+    /// <summary>A checkpoint by a connection of its own.</summary>
+    public static void Checkpoint(string path)
     {
         try
         {
             using var file = new ChatFile(path, SqliteOpenMode.ReadWrite);
-            file.CopyBack();
+            file.Checkpoint();
         }
         catch (SqliteException) { } // whatever it is, the writer meets it, too
     }
 
-    /// <summary>Copies the log back into the file, as far as nobody reads it. Once that is all of it, the log begins anew from the front.</summary>
-    public void CopyBack() => Execute("PRAGMA wal_checkpoint(PASSIVE)");
+    /// <summary>Moves the WAL into the file, as far as nobody reads it. Once that is all of it, the WAL begins anew from the front.</summary>
+    public void Checkpoint() => Execute("PRAGMA wal_checkpoint(PASSIVE)");
 
     /// <exception cref="SqliteException">It cannot be had now.</exception>
     public static ChatFile OpenForReading(string path) => new(path, SqliteOpenMode.ReadOnly);
@@ -153,26 +163,43 @@ sealed class ChatFile : IDisposable
     }
 
     public Statement Begin => field ??= Prepare("BEGIN IMMEDIATE");
+    public Statement BeginReading => field ??= Prepare("BEGIN");
     public Statement Commit => field ??= Prepare("COMMIT");
     public Statement Rollback => field ??= Prepare("ROLLBACK");
-    public Statement AddRoom => field ??= Prepare("INSERT INTO room (name, epoch, first) VALUES (?1, ?2, 1) ON CONFLICT DO NOTHING");
-    public Statement SetFirst => field ??= Prepare("UPDATE room SET first = ?2 WHERE name = ?1");
-    public Statement FindRoom => field ??= Prepare("SELECT epoch, first FROM room WHERE name = ?1");
-    public Statement LastSeq => field ??= Prepare($"SELECT {Seq} FROM page WHERE id BETWEEN {Of} AND {Of} | 0xFFFFFFFFF ORDER BY id DESC LIMIT 1");
-    public Statement AddPage => field ??= Prepare($"INSERT INTO page VALUES ({Of} | ?2, ?3, ?4)");
-    public Statement ReadPages => field ??= Prepare($"SELECT {Seq}, at, said FROM page WHERE id BETWEEN {Of} | ?2 AND {Of} | 0xFFFFFFFFF ORDER BY id");
-    public Statement SetSaid => field ??= Prepare($"UPDATE page SET said = ?3 WHERE id = {Of} | ?2");
-    public Statement ForgetPage => field ??= Prepare($"DELETE FROM page WHERE id = {Of} | ?2");
+    public Statement AddRoom => field ??= Prepare("INSERT INTO room (name, epoch, first) VALUES (?1, ?2, 1)");
+    public Statement SetRoom => field ??= Prepare("UPDATE room SET first = ?2, next = ?3 WHERE id = ?1");
+    public Statement SetNext => field ??= Prepare("UPDATE room SET next = max(next, ?2) WHERE id = ?1");
+    public Statement FindRoom => field ??= Prepare("SELECT id, epoch, first, next FROM room WHERE name = ?1");
+    public Statement LastPage => field ??= Prepare("SELECT id FROM page WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1");
+    public Statement AddPage => field ??= Prepare("INSERT INTO page VALUES (?1, ?2, ?3)");
+    public Statement ReadPages => field ??= Prepare("SELECT id, at, said FROM page WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
+    public Statement SetSaid => field ??= Prepare("UPDATE page SET said = ?2 WHERE id = ?1");
+    public Statement ForgetPage => field ??= Prepare("DELETE FROM page WHERE id = ?1");
     public Statement AddKey => field ??= Prepare("INSERT INTO key_hash VALUES (?1, ?2) ON CONFLICT DO NOTHING");
     public Statement MoveKey => field ??= Prepare("UPDATE key_hash SET seq = ?2 WHERE hash = ?1");
     public Statement FindKey => field ??= Prepare("SELECT seq FROM key_hash WHERE hash = ?1");
     public Statement ForgetKey => field ??= Prepare("DELETE FROM key_hash WHERE hash = ?1 AND seq = ?2");
 
-    /// <summary>Writes as much as a long message needs and takes it back: fails when that would.</summary>
+    /// <summary>The room's row and where its log is; an id of 0 when there is none.</summary>
+    public (long Id, LogHead Head) ReadHead(string room, string newEpoch)
+    {
+        Statement found = FindRoom.Bind(1, room);
+        if (!found.Step())
+            return (0, new LogHead(newEpoch, 1, 1));
+        // Somebody's file: an epoch or a number that cannot be used is as good as none.
+        (long id, string epoch, long first, long next) = (found.Int64(0), found.IsText(1) ? found.Text(1)! : newEpoch, found.Int64(2), found.Int64(3));
+        found.Reset();
+        if (LastPage.Bind(1, Page.IdOf(id, 0)).Bind(2, Page.LastIdOf(id)).Scalar() is { } last)
+            next = Math.Max(next, Page.SeqOf(last) + 1);
+        next = Math.Max(next, 1);
+        return (id, new LogHead(epoch, Math.Clamp(first, 1, next), next));
+    }
+
+    /// <summary>Within a transaction: writes what a long message needs, where messages go, and takes it back. Fails when a message would.</summary>
     public void Probe()
     {
-        Execute("CREATE TABLE probe AS SELECT zeroblob(262144)");
-        Execute("DROP TABLE probe");
+        AddPage.Bind(1, -1).Bind(2, "").Bind(3, new byte[256 << 10]).Run();
+        ForgetPage.Bind(1, -1).Run();
     }
 
     /// <summary>Ends the writer's use: the next one need not wonder.</summary>
@@ -207,7 +234,7 @@ sealed class ChatFile : IDisposable
     void Migrate()
     {
         for (long version = Ask("PRAGMA user_version"); version < s_migrations.Length; version++)
-            Execute($"BEGIN IMMEDIATE; {s_migrations[version]} PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {version + 1}; COMMIT");
+            Execute($"BEGIN IMMEDIATE; {s_migrations[version]}\n; PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {version + 1}; COMMIT");
     }
 
     long Ask(string sql)

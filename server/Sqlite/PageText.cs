@@ -2,12 +2,13 @@ using System.Buffers;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Unicode;
 
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The text of a page is what was said in it, as JSON that one can read: <c>[[text, name, key], …]</c>, oldest first, without
-/// the nulls at the end. A text that is null is no longer kept.
+/// The text of a page is its messages as JSON that one can read: <c>[[text, name, key], …]</c>, oldest first, without
+/// the nulls at the end. A text that is null is no longer retained. It is somebody's file: reading never throws for what is in it.
 /// </summary>
 static class PageText
 {
@@ -61,33 +62,56 @@ static class PageText
         return scratch.WrittenSpan;
     }
 
-    public static List<Entry> Read(ReadOnlySpan<byte> text)
+    /// <summary>Null when this is not the text of a page.</summary>
+    public static List<Entry>? Read(ReadOnlySpan<byte> text)
     {
-        var entries = new List<Entry>();
-        var json = new Utf8JsonReader(text);
-        json.Read();
-        while (json.Read() && json.TokenType == JsonTokenType.StartArray)
+        if (!Utf8.IsValid(text)) // it goes to clients, whose sockets would end over it
+            return null;
+        try
         {
-            json.Read();
-            byte[]? said = json.TokenType == JsonTokenType.Null ? null : Unescape(json);
-            string? name = NextString(ref json), key = NextString(ref json);
-            while (json.TokenType != JsonTokenType.EndArray)
-                json.Read();
-            entries.Add(new Entry(said, name, key));
+            var entries = new List<Entry>();
+            var json = new Utf8JsonReader(text);
+            if (!json.Read() || json.TokenType != JsonTokenType.StartArray)
+                return null;
+            while (json.Read() && json.TokenType == JsonTokenType.StartArray)
+            {
+                if (ReadEntry(ref json) is not { } entry)
+                    return null;
+                entries.Add(entry);
+            }
+            bool isWhole = json.TokenType == JsonTokenType.EndArray && entries.Count > 0 && !json.Read(); // throws when something follows
+            return isWhole ? entries : null;
         }
-        return entries;
+        catch (Exception error) when (error is JsonException or InvalidOperationException) // the second: half a surrogate pair
+        {
+            return null;
+        }
     }
 
-    /// <summary>A key, or null, for each message; empty when nobody gave one. Most pages of a plain room need no more than a glance.</summary>
+    /// <summary>A key, or null, for each message; empty when nobody gave one, or nothing can be read. Most pages of a plain room need no more than a glance.</summary>
     public static string?[] ReadKeys(ReadOnlySpan<byte> text)
     {
         if (text.IndexOf(",\""u8) < 0) // nothing but texts, for within one a quote is escaped
             return [];
-        List<Entry> entries = Read(text);
-        return entries.Exists(entry => entry.Key is not null) ? [.. entries.Select(entry => entry.Key)] : [];
+        return Read(text) is { } entries && entries.Exists(entry => entry.Key is not null) ? [.. entries.Select(entry => entry.Key)] : [];
     }
 
     public readonly record struct Entry(byte[]? Text, string? Name, string? Key);
+
+    static Entry? ReadEntry(ref Utf8JsonReader json)
+    {
+        byte[]? text = null, name = null, key = null;
+        for (int field = 0; json.Read() && json.TokenType != JsonTokenType.EndArray; field++)
+        {
+            if (field > 2 || json.TokenType is not (JsonTokenType.String or JsonTokenType.Null))
+                return null;
+            byte[]? value = json.TokenType == JsonTokenType.Null ? null : Unescape(json);
+            (text, name, key) = field switch { 0 => (value, name, key), 1 => (text, value, key), _ => (text, name, value) };
+        }
+        return new Entry(text, Decode(name), Decode(key));
+    }
+
+    static string? Decode(byte[]? utf8) => utf8 is null ? null : Encoding.UTF8.GetString(utf8);
 
     static byte[] Unescape(in Utf8JsonReader json)
     {
@@ -96,7 +120,4 @@ static class PageText
         var unescaped = new byte[json.ValueSpan.Length];
         return unescaped[..json.CopyString(unescaped)];
     }
-
-    static string? NextString(ref Utf8JsonReader json) =>
-        json.TokenType != JsonTokenType.EndArray && json.Read() && json.TokenType == JsonTokenType.String ? Encoding.UTF8.GetString(Unescape(json)) : null;
 }

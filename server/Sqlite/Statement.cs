@@ -72,6 +72,8 @@ sealed class Statement : IDisposable
 
     public bool IsNull(int column) => sqlite3_column_type(_statement, column) == SQLITE_NULL;
 
+    public bool IsText(int column) => sqlite3_column_type(_statement, column) == SQLITE_TEXT;
+
     public long Int64(int column) => sqlite3_column_int64(_statement, column);
 
     /// <summary>Valid until the next step.</summary>

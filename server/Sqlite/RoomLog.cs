@@ -1,0 +1,40 @@
+namespace ChatMinimal.Sqlite;
+
+/// <summary>A room log is what the writer knows of a room that is followed, or was written to of late.</summary>
+sealed class RoomLog(string room, LogHead head)
+{
+    public readonly string Room = room;
+    public LogHead Head = head; // committed and told; replaced under the writer's lock
+    public readonly List<Follower> Followers = []; // under the writer's lock
+
+    // The transaction's of the moment.
+    public long Id; // of its row in the file; 0: nobody has said anything in it, as far as we know
+    public string Epoch = head.Epoch;
+    public long First, From, Next; // From: where its messages begin
+    public List<Message> Written = [];
+    public long TrimAt; // the seq at which it is worth looking for what is no longer retained
+
+    /// <summary>A transaction begins, in which the file says that the log is here.</summary>
+    public void Begin(long id, LogHead found)
+    {
+        (Id, Epoch, First) = (id, found.Epoch, found.First);
+        From = Next = found.Epoch == Head.Epoch ? Math.Max(found.Next, Head.Next) : found.Next;
+    }
+
+    public List<Message> TakeWritten()
+    {
+        List<Message> written = Written;
+        Written = [];
+        return written;
+    }
+}
+
+/// <summary>A follower is told what is committed to a room, on the writer's thread.</summary>
+sealed class Follower(string room, Action<LogPage> tell, Action<Follower> leave) : IDisposable
+{
+    public readonly string Room = room;
+
+    public void Tell(LogPage page) => tell(page);
+
+    public void Dispose() => leave(this);
+}
