@@ -12,13 +12,20 @@ sealed class RawPeer : IDisposable
 
     public string Answer { get; private set; } = "";
 
-    /// <summary>Connects and sends a request; returns once the head of the answer is there.</summary>
-    public static async Task<RawPeer> RequestAsync(int port, string request, int receiveBuffer = 0)
+    /// <summary>Connects, and says nothing.</summary>
+    public static async Task<RawPeer> ConnectAsync(int port, int receiveBuffer = 0)
     {
         var peer = new RawPeer();
         if (receiveBuffer > 0)
             peer._socket.ReceiveBufferSize = receiveBuffer;
         await peer._socket.ConnectAsync(IPAddress.Loopback, port);
+        return peer;
+    }
+
+    /// <summary>Connects and sends a request; returns once the head of the answer is there.</summary>
+    public static async Task<RawPeer> RequestAsync(int port, string request, int receiveBuffer = 0)
+    {
+        RawPeer peer = await ConnectAsync(port, receiveBuffer);
         await peer.WriteAsync(Encoding.ASCII.GetBytes(request.ReplaceLineEndings("\r\n") + "\r\n\r\n"));
         while (!peer.Answer.EndsWith("\r\n\r\n", StringComparison.Ordinal))
             peer.Answer += (char)(await peer.ReadAsync(1))[0];
@@ -93,6 +100,19 @@ sealed class RawPeer : IDisposable
             read += more;
         }
         return bytes;
+    }
+
+    /// <summary>Waits until the server has reset the connection, without reading anything.</summary>
+    public async Task ResetAsync()
+    {
+        using CancellationTokenSource limit = Rig.Patience();
+        using var pace = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        try
+        {
+            while (await pace.WaitForNextTickAsync(limit.Token))
+                await _socket.SendAsync(new byte[1], limit.Token);
+        }
+        catch (SocketException) { } // what was waited for
     }
 
     /// <summary>Reads until the server ends the connection, orderly or not; returns what came, ends included.</summary>

@@ -266,7 +266,6 @@ sealed class Connection(
                 GiveUp(error.Message);
                 break;
             case Exception when PeerGone.Is(error):
-                _feed.End();
                 _transport!.Abort();
                 break;
             default:

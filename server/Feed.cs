@@ -76,7 +76,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
         catch (Exception error) // whatever it is, it costs this connection, and not the pump
         {
             writer.Unlock();
-            _fail!(error);
+            Fail(error);
             return;
         }
         if (_isBehind)
@@ -97,7 +97,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
         }
         catch (Exception error) // as above
         {
-            _fail!(error);
+            Fail(error);
         }
     }
 
@@ -113,7 +113,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
         }
         catch (Exception error) // as above
         {
-            _fail!(error);
+            Fail(error);
         }
         writer.Unlock();
     }
@@ -134,6 +134,13 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
     {
         _isOver = true;
         _drained?.TrySetResult();
+    }
+
+    // A feed that has failed sends nothing more of the log: tried again, it would fail again.
+    void Fail(Exception error)
+    {
+        End();
+        _fail!(error);
     }
 
     // The next frames for this peer. False: it has everything, or it is behind.
@@ -188,7 +195,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
         }
         catch (Exception error)
         {
-            _fail!(error);
+            Fail(error);
         }
         writer.Unlock();
         Wake(); // for what has gathered meanwhile
@@ -211,7 +218,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
         }
         catch (Exception error)
         {
-            _fail!(error);
+            Fail(error);
         }
         writer.Unlock();
         Wake(); // for what has gathered meanwhile
