@@ -9,7 +9,10 @@ namespace ChatMinimal.E2E;
 sealed class RawPeer : IDisposable
 {
     readonly Socket _socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+    readonly byte[] _received = new byte[512]; // little, for some tests are about what a client does not read
+    int _from, _to;
 
+    /// <summary>The head of the answer to the request.</summary>
     public string Answer { get; private set; } = "";
 
     /// <summary>Connects, and says nothing.</summary>
@@ -18,30 +21,33 @@ sealed class RawPeer : IDisposable
         var peer = new RawPeer();
         if (receiveBuffer > 0)
             peer._socket.ReceiveBufferSize = receiveBuffer;
-        await peer._socket.ConnectAsync(IPAddress.Loopback, port);
+        using CancellationTokenSource limit = Rig.Patience();
+        await peer._socket.ConnectAsync(IPAddress.Loopback, port, limit.Token);
         return peer;
     }
 
-    /// <summary>Connects and sends a request; returns once the head of the answer is there.</summary>
-    public static async Task<RawPeer> RequestAsync(int port, string request, int receiveBuffer = 0)
+    /// <summary>Connects and sends a request, with what is to be in the same segment; returns once the head of the answer is there.</summary>
+    public static async Task<RawPeer> RequestAsync(int port, string request, int receiveBuffer = 0, byte[]? first = null)
     {
         RawPeer peer = await ConnectAsync(port, receiveBuffer);
-        await peer.WriteAsync(Encoding.ASCII.GetBytes(request.ReplaceLineEndings("\r\n") + "\r\n\r\n"));
-        while (!peer.Answer.EndsWith("\r\n\r\n", StringComparison.Ordinal))
-            peer.Answer += (char)(await peer.ReadAsync(1))[0];
+        await peer.WriteAsync([.. Encoding.ASCII.GetBytes(request.ReplaceLineEndings("\r\n") + "\r\n\r\n"), .. first ?? []]);
+        var head = new StringBuilder();
+        while (head.Length < 4 || head.ToString(head.Length - 4, 4) != "\r\n\r\n")
+            head.Append((char)(await peer.ReadAsync(1))[0]);
+        peer.Answer = head.ToString();
         return peer;
     }
 
-    public static Task<RawPeer> UpgradeAsync(int port, string target = "/ws", string more = "", int receiveBuffer = 0) => RequestAsync(port, $"""
+    public static Task<RawPeer> UpgradeAsync(int port, string target = "/ws", string more = "", int receiveBuffer = 0, byte[]? first = null) => RequestAsync(port, $"""
         GET {target} HTTP/1.1
         Host: 127.0.0.1:{port}
         Connection: Upgrade
         Upgrade: websocket
         Sec-WebSocket-Version: 13
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
-        """ + more, receiveBuffer);
+        """ + more, receiveBuffer, first);
 
-    public async Task WriteAsync(params byte[] bytes)
+    public async Task WriteAsync(byte[] bytes)
     {
         using CancellationTokenSource limit = Rig.Patience();
         for (int sent = 0; sent < bytes.Length;)
@@ -49,16 +55,12 @@ sealed class RawPeer : IDisposable
     }
 
     /// <summary>A masked frame as a client sends it; the mask is zero, so that the payload is readable as it is.</summary>
-    public static byte[] Frame(byte firstByte, ReadOnlySpan<byte> payload)
-    {
-        byte[] unmasked = ChatMinimal.Frame.Of(0, payload);
-        int header = unmasked.Length - payload.Length;
-        unmasked[0] = firstByte;
-        unmasked[1] |= 0x80;
-        return [.. unmasked[..header], 0, 0, 0, 0, .. payload];
-    }
+    public static byte[] Frame(byte firstByte, ReadOnlySpan<byte> payload) => ClientFrame.Of(firstByte, payload, mask: 0);
 
     public Task SayAsync(string text) => WriteAsync(Frame(0x81, Encoding.UTF8.GetBytes(text)));
+
+    /// <summary>Ends the sending side only (half close): the server reads an end, and may still answer.</summary>
+    public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 
     /// <summary>The next frame: its first byte, and its payload.</summary>
     public async Task<(byte First, byte[] Payload)> ReadFrameAsync()
@@ -90,17 +92,29 @@ sealed class RawPeer : IDisposable
     /// <exception cref="EndOfStreamException">The server has ended the connection.</exception>
     public async Task<byte[]> ReadAsync(int count)
     {
-        using CancellationTokenSource limit = Rig.Patience();
         var bytes = new byte[count];
-        for (int read = 0; read < count;)
+        int read = Math.Min(count, _to - _from);
+        _received.AsSpan(_from, read).CopyTo(bytes);
+        _from += read;
+        using CancellationTokenSource limit = Rig.Patience();
+        while (read < count)
         {
-            int more = await _socket.ReceiveAsync(bytes.AsMemory(read), limit.Token);
-            if (more == 0)
-                throw new EndOfStreamException();
-            read += more;
+            if (count - read >= _received.Length)
+            {
+                read += await ReceiveAsync(bytes.AsMemory(read), limit.Token);
+                continue;
+            }
+            _from = 0;
+            _to = await ReceiveAsync(_received, limit.Token);
+            _from = Math.Min(count - read, _to);
+            _received.AsSpan(0, _from).CopyTo(bytes.AsSpan(read));
+            read += _from;
         }
         return bytes;
     }
+
+    async ValueTask<int> ReceiveAsync(Memory<byte> to, CancellationToken cancel) =>
+        await _socket.ReceiveAsync(to, cancel) is > 0 and int read ? read : throw new EndOfStreamException();
 
     /// <summary>Waits until the server has reset the connection, without reading anything.</summary>
     public async Task ResetAsync()
@@ -120,6 +134,7 @@ sealed class RawPeer : IDisposable
     {
         using CancellationTokenSource limit = Rig.Patience();
         using var all = new MemoryStream();
+        all.Write(_received, _from, _to - _from);
         var bytes = new byte[64 * 1024];
         try
         {
