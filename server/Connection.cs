@@ -43,6 +43,7 @@ sealed class Connection(
 
     readonly Lock _lock = new(); // guards how it ends
     Closing? _closing;
+    Task _closed = Task.CompletedTask; // completes when the close frame is out, or cannot be
     bool _ended;
 
     /// <summary>Joins the room; from here on it misses nothing. To be followed by <see cref="RunAsync"/> or <see cref="Leave"/>.</summary>
@@ -294,7 +295,7 @@ sealed class Connection(
             _closing = new Closing(_transport!, options.SendTimeout, clock);
         }
         _submitter?.Hurry();
-        _ = CloseAsync(_closing, code, reason, within);
+        _closed = CloseAsync(_closing, code, reason, within);
     }
 
     async Task CloseAsync(Closing closing, CloseCode code, string reason, TimeSpan? within)
@@ -334,6 +335,7 @@ sealed class Connection(
         {
             if (_submitter is { } submitter)
                 await submitter.IdleAsync(); // what it said last, too
+            await Volatile.Read(ref _closed); // a peer that ends its side at once after its close frame is still answered
             _feed.End();
             await transport.Output.RetireAsync();
         }
