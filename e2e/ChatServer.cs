@@ -47,11 +47,11 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
 
     /// <summary>One whose time is the test's; always in this process.</summary>
     public static ChatServer StartWith(TimeProvider clock, params (string Option, object Value)[] options) =>
-        new(0, "Development", options, services => services.AddSingleton(clock));
+        StartWith(services => services.AddSingleton(clock), options);
 
-    /// <summary>One with this store; always in this process.</summary>
-    public static ChatServer StartWith(IMessageStore store, params (string Option, object Value)[] options) =>
-        new(0, "Development", options, services => services.AddSingleton(store));
+    /// <summary>One with other services; always in this process.</summary>
+    public static ChatServer StartWith(Action<IServiceCollection> services, params (string Option, object Value)[] options) =>
+        new(0, "Development", options, services);
 
     /// <summary>The same server again after this one was disposed: same port, same options.</summary>
     public ChatServer StartAgain() => new(Port, _environment, _options);

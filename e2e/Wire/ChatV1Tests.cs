@@ -1,4 +1,6 @@
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Wire;
@@ -115,48 +117,30 @@ public sealed class ChatV1Tests
     }
 
     [Test]
-    public async Task Without_a_store_a_message_is_refused_and_can_be_said_again_later()
+    public async Task Without_a_store_a_message_is_refused_and_can_be_sent_again_later()
     {
-        using var server = ChatServer.Start(("MaxRooms", 1)); // a second room's log has no place
-        using (Peer first = await Peer.ChatAsync(server, "room=a"))
-        {
-            await first.SayAsync("k", "in the log");
-            await first.HearMessageAsync();
-            await first.CloseAsync();
-        }
-        using Peer second = await EnterAsync(server, "room=b");
-        await second.SayAsync("k2", "hello?");
-        Assert.That((await second.HearAsync("refused")).ToJsonString(), Is.EqualTo(
-            """{"type":"refused","key":"k2","reason":"store_unavailable","detail":"the server cannot commit messages now, send it again later"}"""));
+        var store = new GatedStore { IsDown = true };
+        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(store));
+        using Peer peer = await Peer.ChatAsync(server);
+        await peer.SayAsync("k", "hello?");
+        Assert.That((await peer.HearAsync("refused")).ToJsonString(), Is.EqualTo(
+            """{"type":"refused","key":"k","reason":"store_unavailable","detail":"the server cannot commit messages now, send it again later"}"""));
+        store.IsDown = false;
+        await peer.SayAsync("k", "hello?");
+        Assert.That(await peer.HearTextsAsync(1), Is.EqualTo(new[] { "hello?" }));
     }
 
     [Test]
     public async Task A_plain_message_waits_for_the_store_and_then_the_socket_is_closed_with_1013()
     {
-        using var server = ChatServer.Start(("MaxRooms", 1), ("SendTimeoutSeconds", 1));
-        using (Peer first = await Peer.ChatAsync(server, "room=a"))
-        {
-            await first.SayAsync("k", "in the log");
-            await first.HearMessageAsync();
-            await first.CloseAsync();
-        }
-        using Peer second = await EnterAsync(server, "room=b", plain: true);
-        await second.SayAsync("hello?");
-        Assert.That(await second.HearAsync(), Is.Null);
-        Assert.That(((int)second.CloseStatus!, second.CloseReason), Is.EqualTo((1013, "the server cannot commit messages now")));
-    }
-
-    // The room of a peer that has just closed is still counted for a moment.
-    static async Task<Peer> EnterAsync(ChatServer server, string query, bool plain = false)
-    {
-        while (true)
-        {
-            try
-            {
-                return plain ? await Peer.PlainAsync(server, query) : await Peer.ChatAsync(server, query);
-            }
-            catch (System.Net.WebSockets.WebSocketException) { } // 503
-        }
+        var (clock, store) = (new FakeTimeProvider(), new GatedStore { IsDown = true });
+        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(store).AddSingleton<TimeProvider>(clock));
+        using Peer peer = await Peer.PlainAsync(server);
+        await peer.SayAsync("hello?");
+        Task<string?> heard = peer.HearAsync();
+        Assert.That(await clock.PassUntilAsync(heard), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(10)));
+        Assert.That(await heard, Is.Null);
+        Assert.That(((int)peer.CloseStatus!, peer.CloseReason), Is.EqualTo((1013, "the server cannot commit messages now")));
     }
 
     [Test]
