@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
@@ -8,16 +6,15 @@ namespace ChatMinimal;
 
 /// <summary>
 /// Admission decides who may open a socket, and where it leads: everything that is checked before the upgrade.
-/// Each refusal is an RFC 9457 problem, in plain words.
+/// Each refusal is a <see cref="Problem"/>, and a line for the operator.
 /// </summary>
 sealed class Admission(
     Rooms rooms, IMessageStore store, ChatOptions options, TimeProvider clock,
-    IHostEnvironment environment, IHostApplicationLifetime lifetime, ILogger<Admission> log)
+    OriginRule origins, Addresses addresses, IHostApplicationLifetime lifetime, OperatorLog log)
 {
     public const string ChatV1 = "chat.v1";
 
-    const string WebSocketVersion = "13"; // RFC 6455's
-    const int RetryAfterSeconds = 10;     // when full: time for someone to leave
+    static readonly TimeSpan s_whenFull = TimeSpan.FromSeconds(10); // time for someone to leave
 
     int _clients;
 
@@ -27,123 +24,148 @@ sealed class Admission(
     /// <summary>The whole life of a socket, from its request to its end.</summary>
     public async Task OpenAsync(HttpContext http)
     {
-        if (CheckUpgrade(http) is { } refusal)
-            await RefuseAsync(http, refusal);
-        else if (await CheckAsync(http) is { } visit && await EnterAsync(http, visit) is { } stay)
+        if (await CheckAsync(http, CheckUpgrade(http.Request)) is not { } asked || await LocateAsync(http, asked) is not { } visit
+            || await EnterAsync(http, visit) is not { } stay)
+            return;
+        bool isChat = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1);
+        var connection = new Connection(stay.Room, isChat ? Dialect.Chat : Dialect.Plain, visit.Name, store, options, clock, log, http.Connection.RemoteIpAddress);
+        Transport transport;
+        try
         {
-            bool isChat = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1);
-            var connection = new Connection(stay.Room, isChat ? Dialect.Chat : Dialect.Plain, visit.Name, store, options, clock, log);
-            Transport transport;
-            try
-            {
-                connection.Join(visit.Resume); // before the 101: from the moment it is connected, a client misses nothing
-                transport = await Link.UpgradeAsync(http, isChat ? ChatV1 : null, clock);
-            }
-            catch
-            {
-                connection.Leave();
-                stay.Dispose();
-                throw;
-            }
-            CancellationToken stopping = lifetime.ApplicationStopping;
-            await Link.GoOnAsync(http, async () =>
-            {
-                using (stay)
-                    await connection.RunAsync(transport, rooms.WakePump, stopping);
-            });
+            connection.Join(visit.Resume); // before the 101: from the moment it is connected, a client misses nothing
+            transport = await Link.UpgradeAsync(http, isChat ? ChatV1 : null, clock);
         }
+        catch
+        {
+            connection.Leave();
+            stay.Dispose();
+            throw;
+        }
+        CancellationToken stopping = lifetime.ApplicationStopping;
+        await Link.GoOnAsync(http, async () =>
+        {
+            using (stay)
+                await connection.RunAsync(transport, rooms.WakePump, stopping);
+        });
     }
 
     /// <summary>What the request asks for; null when it has been refused.</summary>
-    public async ValueTask<Visit?> CheckAsync(HttpContext http)
+    /// <param name="http">The request.</param>
+    /// <param name="other">What is wrong with it for a reason of the caller's, told to those only who may come in.</param>
+    public async ValueTask<Visit?> CheckAsync(HttpContext http, Problem? other = null)
     {
-        if ((CheckOrigin(http) ?? CheckInvite(http)) is { } refusal)
-            await RefuseAsync(http, refusal);
-        else if (!Visit.TryParse(http.Request.Query, out Visit visit, out string? why))
-            await RefuseAsync(http, new(StatusCodes.Status400BadRequest, why));
-        else if (lifetime.ApplicationStopping.IsCancellationRequested)
-            await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, "the server is shutting down"));
-        else
+        Visit visit = default;
+        Problem? refusal = origins.Check(http) ?? other ?? CheckInvite(http);
+        if (refusal is null && !Visit.TryParse(http.Request, out visit, out string? why))
+            refusal = new(StatusCodes.Status400BadRequest, why);
+        if (refusal is null && lifetime.ApplicationStopping.IsCancellationRequested)
+            refusal = Full("the server is shutting down");
+        if (refusal is null)
             return visit;
+        await RefuseAsync(http, refusal);
         return null;
+    }
+
+    /// <summary>The same with a position that is void in this log left out; null when it has been refused.</summary>
+    public async ValueTask<Visit?> LocateAsync(HttpContext http, Visit visit)
+    {
+        if (visit.Resume is not { After: > 0 and < long.MaxValue and { } after, At: { } at })
+            return visit;
+        try
+        {
+            LogPage page = await store.ReadAsync(visit.Room, after, after + 1, http.RequestAborted);
+            // Where that message is no longer retained, epoch and seq alone decide.
+            return page.Messages is [{ } seen] && seen.At != at ? visit with { Resume = visit.Resume with { After = null } } : visit;
+        }
+        catch (StoreUnavailableException error)
+        {
+            await RefuseAsync(http, Full(error.Message));
+            return null;
+        }
     }
 
     /// <summary>Counts a client in and lets it into its room, until what is returned is disposed; null when it has been refused.</summary>
     public async ValueTask<Stay?> EnterAsync(HttpContext http, Visit visit)
     {
+        IPAddress? address = http.Connection.RemoteIpAddress;
+        Problem? refusal = addresses.TryEnter(address, out Addresses.Usage? usage);
+        if (refusal is not null)
+        {
+            await RefuseAsync(http, refusal);
+            return null;
+        }
         int clients = Interlocked.Increment(ref _clients);
         Room? room = null;
         try
         {
             if (clients > options.MaxConnections)
-                await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, $"there are {options.MaxConnections} clients already"));
+                refusal = Full($"there are {options.MaxConnections} clients already");
             else if ((room = await rooms.EnterAsync(visit.Room, http.RequestAborted)) is null)
-                await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, $"there are {options.MaxRooms} rooms already"));
+                refusal = Full($"there are {options.MaxRooms} rooms already");
+            else if (room.Window.Head.Next == 1)
+                refusal = addresses.TryBegin(address, visit.Room);
         }
         catch (StoreUnavailableException error)
         {
-            await RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, error.Message));
+            refusal = Full(error.Message);
         }
         finally
         {
-            if (room is null)
+            if (room is null || refusal is not null)
+            {
+                if (room is not null)
+                    rooms.Leave(room);
                 Interlocked.Decrement(ref _clients);
+                addresses.Leave(usage);
+            }
         }
-        if (room is null)
+        if (refusal is not null)
+        {
+            await RefuseAsync(http, refusal);
             return null;
+        }
         log.Connected(clients);
-        return new Stay(this, room);
+        return new Stay(this, room!, usage);
     }
 
-    void Leave(Room room)
+    /// <summary>What is true for a while: no place, no store.</summary>
+    public static Problem Full(string detail) => new(StatusCodes.Status503ServiceUnavailable, detail, s_whenFull);
+
+    void Leave(Room room, Addresses.Usage? usage)
     {
         int clients = Interlocked.Decrement(ref _clients);
+        addresses.Leave(usage);
         rooms.Leave(room);
         log.Disconnected(clients);
     }
 
     /// <summary>A stay is one client's time in a room.</summary>
-    public sealed class Stay(Admission admission, Room room) : IDisposable
+    public sealed class Stay(Admission admission, Room room, Addresses.Usage? usage) : IDisposable
     {
         public Room Room => room;
 
-        public void Dispose() => admission.Leave(room);
+        public void Dispose() => admission.Leave(room, usage);
     }
 
-    static Problem? CheckUpgrade(HttpContext http)
-    {
-        if (http.WebSockets.IsWebSocketRequest && HttpProtocol.IsHttp11(http.Request.Protocol)) // RFC 6455 section 4.1: 1.1 at least
-            return null;
-        IHeaderDictionary headers = http.Request.Headers;
-        bool isKeyBad = HttpProtocol.IsHttp11(http.Request.Protocol) && headers.SecWebSocketVersion == WebSocketVersion
-            && headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase) && HttpMethods.IsGet(http.Request.Method);
-        return isKeyBad
-            ? new(StatusCodes.Status400BadRequest, "Sec-WebSocket-Key must be 16 bytes in base64")
-            : new(StatusCodes.Status426UpgradeRequired, "this address speaks WebSocket, version 13, over HTTP/1.1");
-    }
+    /// <summary>Whether a request asks for a WebSocket, rightly or not.</summary>
+    public static bool WantsSocket(HttpRequest request) => Lists(request.Headers.GetCommaSeparatedValues("Upgrade"), "websocket");
 
-    // A browser says which page opened the socket (RFC 6455 section 10.2); other programs can say what they like, and need not.
-    Problem? CheckOrigin(HttpContext http)
+    // RFC 6455 section 4.2.1; each refusal blames what is wrong.
+    static Problem? CheckUpgrade(HttpRequest request)
     {
-        string? origin = http.Request.Headers.Origin;
-        http.Response.Headers.Vary = "Origin";
-        if (origin is null)
-            return null;
-        if (!MayConnect(http, origin))
-            return new(StatusCodes.Status403Forbidden, $"pages of {Log.OneLine(origin)} may not connect: Chat:AllowedOrigins lists those that may");
-        http.Response.Headers.AccessControlAllowOrigin = origin; // and may read the answer
+        IHeaderDictionary headers = request.Headers;
+        if (!HttpMethods.IsGet(request.Method) || !HttpProtocol.IsHttp11(request.Protocol) || !WantsSocket(request) || headers.SecWebSocketVersion != Problem.WebSocketVersion)
+            return new(StatusCodes.Status426UpgradeRequired, "this address speaks WebSocket, version 13, over HTTP/1.1");
+        if (!Lists(headers.GetCommaSeparatedValues("Connection"), "Upgrade"))
+            return new(StatusCodes.Status400BadRequest, "the Connection header must list Upgrade; a proxy has to pass it on");
+        if (!IsKey(headers.SecWebSocketKey))
+            return new(StatusCodes.Status400BadRequest, "Sec-WebSocket-Key must be 16 bytes in base64");
         return null;
+
+        static bool IsKey(string? key) => key is { Length: 24 } && Convert.TryFromBase64String(key, stackalloc byte[18], out int length) && length == 16;
     }
 
-    bool MayConnect(HttpContext http, string origin)
-    {
-        if (options.AllowedOrigins.Contains(origin, StringComparer.OrdinalIgnoreCase))
-            return true;
-        // A page opened from disk, as in the course: on the machine of whoever develops with it, and nowhere else.
-        if (origin == "null")
-            return environment.IsDevelopment() && http.Connection.RemoteIpAddress is { } peer && IPAddress.IsLoopback(peer);
-        return Uri.TryCreate(origin, UriKind.Absolute, out Uri? page) && http.Request.Host == HostString.FromUriComponent(page);
-    }
+    static bool Lists(string[] values, string token) => values.Contains(token, StringComparer.OrdinalIgnoreCase);
 
     public Problem? CheckInvite(HttpContext http)
     {
@@ -155,59 +177,26 @@ sealed class Admission(
         // Hashes, because only spans of one length take constant time to compare.
         bool isKey = CryptographicOperations.FixedTimeEquals(
             SHA256.HashData(Encoding.UTF8.GetBytes(given)), SHA256.HashData(Encoding.UTF8.GetBytes(options.InviteKey)));
-        return isKey ? null : new(StatusCodes.Status401Unauthorized, "this chat is by invitation: ?invite=, or Authorization: Bearer");
+        Problem? tooMany = given == "" ? null : addresses.TryInvite(http.Connection.RemoteIpAddress, isKey);
+        return tooMany ?? (isKey ? null : new(StatusCodes.Status401Unauthorized, "this chat is by invitation: ?invite=, or Authorization: Bearer"));
+    }
+
+    /// <summary>A browser asks first whether a page of another origin may send what HTML alone could not (Fetch Standard, section 3.3).</summary>
+    public Task PreflightAsync(HttpContext http)
+    {
+        if (origins.Check(http) is { } refusal)
+            return RefuseAsync(http, refusal);
+        IHeaderDictionary headers = http.Response.Headers;
+        headers.Allow = headers.AccessControlAllowMethods = "GET, HEAD, POST, OPTIONS";
+        headers.AccessControlAllowHeaders = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID";
+        headers.AccessControlMaxAge = "600"; // seconds
+        http.Response.StatusCode = StatusCodes.Status204NoContent;
+        return Task.CompletedTask;
     }
 
     public Task RefuseAsync(HttpContext http, Problem problem)
     {
-        log.Refused(problem.Status, problem.Detail);
-        IHeaderDictionary headers = http.Response.Headers;
-        switch (problem.Status)
-        {
-            case StatusCodes.Status401Unauthorized:
-                headers.WWWAuthenticate = "Bearer";
-                break;
-            case StatusCodes.Status426UpgradeRequired: // RFC 9110 section 15.5.22, RFC 6455 section 4.4
-                headers.Upgrade = "websocket";
-                headers.SecWebSocketVersion = WebSocketVersion;
-                break;
-            case StatusCodes.Status503ServiceUnavailable:
-                headers.RetryAfter = RetryAfterSeconds.ToString(CultureInfo.InvariantCulture);
-                break;
-        }
-        return TypedResults.Problem(problem.Detail, statusCode: problem.Status).ExecuteAsync(http);
+        log.Refused(http, problem);
+        return problem.WriteAsync(http);
     }
-
-    public sealed record Problem(int Status, string Detail);
-}
-
-/// <summary>What a client asks for in the address it opens.</summary>
-readonly record struct Visit(string Room, string? Name, Resume Resume)
-{
-    const int LongestRoom = 64; // characters
-    const string Default = "salon";
-
-    public static bool TryParse(IQueryCollection query, out Visit visit, [NotNullWhen(false)] out string? why)
-    {
-        visit = default;
-        why = null;
-        string room = query.TryGetValue("room", out var rooms) ? rooms.ToString() : Default;
-        string name = query["name"].ToString();
-        long after = 0;
-        int last = Resume.DefaultLast;
-        if (room.Length is 0 or > LongestRoom || room.AsSpan().ContainsAnyExcept(s_roomCharacters))
-            why = "room: 1 to 64 of A-Z a-z 0-9 - _";
-        else if (!Names.IsValid(name))
-            why = $"name: {Names.Rule}";
-        else if (query.TryGetValue("after", out var afters) && !long.TryParse(afters, NumberStyles.None, CultureInfo.InvariantCulture, out after))
-            why = "after: the number of the last message seen";
-        else if (query.TryGetValue("last", out var lasts) && !int.TryParse(lasts, NumberStyles.None, CultureInfo.InvariantCulture, out last))
-            why = "last: how many messages to begin with";
-        else
-            visit = new Visit(room, name == "" ? null : name, new Resume(query.ContainsKey("after") ? after : null, query["epoch"], last));
-        return why is null;
-    }
-
-    static readonly System.Buffers.SearchValues<char> s_roomCharacters =
-        System.Buffers.SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
 }

@@ -7,7 +7,7 @@ namespace ChatMinimal;
 /// Every limit and choice of the server: <c>Chat:X</c> in appsettings.json, <c>Chat__X</c> in the environment or
 /// <c>--Chat:X</c> on the command line. Checked at start-up.
 /// </summary>
-sealed class ChatOptions
+sealed class ChatOptions : IValidatableObject
 {
     public const string Section = "Chat";
 
@@ -57,6 +57,24 @@ sealed class ChatOptions
     [Range(1, int.MaxValue)]
     public int Burst { get; set; } = 200;
 
+    /// <summary>Sockets and event streams at once from one address (IPv6: from one /64): a large class behind one NAT, and no more. One more is answered 429. 0: no limit.</summary>
+    [Range(0, int.MaxValue)]
+    public int PerAddress { get; set; } = 200;
+
+    /// <summary>Rooms an hour that one address may begin: each is a log for good. One more is answered 429. 0: no limit.</summary>
+    [Range(0, int.MaxValue)]
+    public int PerAddressRooms { get; set; } = 100;
+
+    /// <summary>Wrong invitations a minute from one address: who guesses, guesses for ever. Then 429. 0: no limit.</summary>
+    [Range(0, int.MaxValue)]
+    public int PerAddressGuesses { get; set; } = 10;
+
+    /// <summary>Whether these hold for loopback addresses, too, which are a proxy that does not say for whom, or whoever tries it out.</summary>
+    public bool PerAddressLoopback { get; set; }
+
+    /// <summary>Addresses and networks (10.0.0.0/8) of the proxies whose X-Forwarded-For is believed, beside those on this machine; separated by commas or blanks.</summary>
+    public string Proxies { get; set; } = "";
+
     /// <summary>Seconds that one write to a client may take before the server gives up on that client.</summary>
     [Range(1, 3600)]
     public int SendTimeoutSeconds { get; set; } = 10;
@@ -65,8 +83,8 @@ sealed class ChatOptions
     [Range(1, 3600)]
     public int KeepAliveSeconds { get; set; } = 15;
 
-    /// <summary>Origins (scheme://host:port) of other sites whose pages may connect; <c>null</c> is a page opened from disk.</summary>
-    public string[] AllowedOrigins { get; set; } = [];
+    /// <summary>Origins (scheme://host:port) of other sites whose pages may connect, separated by commas or blanks. <c>null</c>: pages opened from disk; <c>any</c>: every page of every site.</summary>
+    public string AllowedOrigins { get; set; } = "";
 
     /// <summary>When set, nobody gets in without it: <c>?invite=</c> or <c>Authorization: Bearer</c>.</summary>
     public string InviteKey { get; set; } = "";
@@ -74,6 +92,29 @@ sealed class ChatOptions
     public bool IsDurable => Durability == "full";
     public TimeSpan SendTimeout => TimeSpan.FromSeconds(SendTimeoutSeconds);
     public TimeSpan KeepAlive => TimeSpan.FromSeconds(KeepAliveSeconds);
+
+    /// <summary>The most bytes that a text takes as a client may write it: escaped, a byte is up to six bytes of JSON, and there is a key.</summary>
+    public int MaxBodyBytes => Connection.JsonAllowance * MaxMessageBytes;
+
+    /// <summary>Lists may also be given entry by entry: <c>Chat:AllowedOrigins:0</c>, or an array in JSON.</summary>
+    public void AddEntries(IConfiguration chat)
+    {
+        AllowedOrigins = Join(AllowedOrigins, nameof(AllowedOrigins));
+        Proxies = Join(Proxies, nameof(Proxies));
+
+        string Join(string list, string option) => string.Join(',', [list, .. chat.GetSection(option).GetChildren().Select(entry => entry.Value)]);
+    }
+
+    /// <summary>The entries of a list.</summary>
+    public static string[] Split(string list) => list.Split([',', ' ', '\t', '\r', '\n'], StringSplitOptions.RemoveEmptyEntries);
+
+    IEnumerable<ValidationResult> IValidatableObject.Validate(ValidationContext context) =>
+    [
+        .. Split(AllowedOrigins).Where(entry => !OriginRule.IsEntry(entry)).Select(entry => new ValidationResult(
+            $"{Section}:{nameof(AllowedOrigins)}: '{entry}' is not an origin, such as https://chat.example; null is a page opened from disk, any is every site")),
+        .. Split(Proxies).Where(entry => !ForwardedFor.IsEntry(entry)).Select(entry => new ValidationResult(
+            $"{Section}:{nameof(Proxies)}: '{entry}' is not an address or a network, such as 10.0.0.7 or 10.0.0.0/8")),
+    ];
 }
 
 /// <summary>The ranges above, checked by generated code.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Net;
 using System.Text;
 
 namespace ChatMinimal;
@@ -9,7 +10,7 @@ namespace ChatMinimal;
 /// its submitter, and all its ends meet here, so that each has a code and a reason.
 /// </summary>
 sealed class Connection(
-    Room room, Dialect dialect, string? name, IMessageStore store, ChatOptions options, TimeProvider clock, ILogger log)
+    Room room, Dialect dialect, string? name, IMessageStore store, ChatOptions options, TimeProvider clock, OperatorLog log, IPAddress? address)
 {
     public const int JsonAllowance = 8; // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
 
@@ -180,7 +181,7 @@ sealed class Connection(
             case Utterance.Say say:
                 return SayAsync(new Draft(_feed.Name, say.Key, say.Text));
             case Utterance.Name { Value: var newName }:
-                room.Rename(_feed, newName == "" ? null : newName);
+                room.Rename(_feed, newName);
                 break;
             case Utterance.Typing:
                 if (_typedAt is { } typedAt && clock.GetElapsedTime(typedAt) < s_typingEvery)
@@ -270,7 +271,7 @@ sealed class Connection(
                 _transport!.Abort();
                 break;
             default:
-                log.ConnectionFailed(error, room.Name);
+                log.Failed(error, address, room.Name);
                 Close(CloseCode.InternalError, "the server made a mistake");
                 break;
         }
@@ -281,7 +282,7 @@ sealed class Connection(
     {
         _feed.End();
         room.Leave(_feed);
-        log.GaveUp((int)CloseCode.TryAgainLater, reason);
+        log.GaveUp((int)CloseCode.TryAgainLater, address, room.Name, reason);
         Close(CloseCode.TryAgainLater, reason);
     }
 
@@ -307,7 +308,7 @@ sealed class Connection(
         catch (Exception error) when (PeerGone.Is(error)) { } // it was faster
         catch (Exception error)
         {
-            log.ConnectionFailed(error, room.Name);
+            log.Failed(error, address, room.Name);
             _transport!.Abort();
         }
     }

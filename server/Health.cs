@@ -18,7 +18,7 @@ sealed class Health(Admission admission, Rooms rooms, IMessageStore store)
         }
         catch (StoreUnavailableException error)
         {
-            await admission.RefuseAsync(http, new(StatusCodes.Status503ServiceUnavailable, error.Message));
+            await admission.RefuseAsync(http, Admission.Full(error.Message));
         }
     }
 

@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging.Console;
 using Microsoft.Extensions.Options;
 
 namespace ChatMinimal;
@@ -18,6 +20,10 @@ static class Hosting
             builder.WebHost.UseUrls(address);
     }
 
+    /// <summary>The console as it is configured; the slim builder has chosen the simple format before anybody was asked.</summary>
+    public static void UseConfiguredConsole(this WebApplicationBuilder builder) =>
+        builder.Services.Configure<ConsoleLoggerOptions>(builder.Configuration.GetSection("Logging:Console"));
+
     public static void UseSecurityHeaders(this WebApplication app) => app.Use((http, next) =>
     {
         IHeaderDictionary headers = http.Response.Headers;
@@ -27,10 +33,16 @@ static class Hosting
         return next(http);
     });
 
+    /// <summary>Refuses what is asked under a name that is not ours.</summary>
+    public static void UseHostRule(this WebApplication app) => app.Use((http, next) =>
+        http.RequestServices.GetRequiredService<OriginRule>().CheckHost(http) is { } refusal
+            ? http.RequestServices.GetRequiredService<Admission>().RefuseAsync(http, refusal)
+            : next(http));
+
     /// <summary>A WebSocket opened at <c>/</c> is one opened at <c>/ws</c>.</summary>
     public static void UseSocketsAtTheRoot(this WebApplication app) => app.Use((http, next) =>
     {
-        if (http.Request.Path == "/" && http.Request.Headers.Upgrade.ToString().Equals("websocket", StringComparison.OrdinalIgnoreCase))
+        if (http.Request.Path == "/" && Admission.WantsSocket(http.Request))
             http.Request.Path = "/ws";
         return next(http);
     });
@@ -41,16 +53,23 @@ static class Hosting
     /// </summary>
     public static async Task<int> ServeAsync(this WebApplication app)
     {
+        CancellationToken started = app.Lifetime.ApplicationStarted;
+        string? addresses = app.Configuration["urls"];
         try
         {
             _ = app.Services.GetRequiredService<Rooms>(); // and with them the store: a file that cannot be used ends the start
-            app.Lifetime.ApplicationStarted.Register(() => SayWhere(app));
+            started.Register(() => SayWhere(app));
             await app.RunAsync();
             return 0;
         }
         catch (Exception error) when (error is OptionsValidationException or InvalidOperationException or IOException)
         {
-            await Console.Error.WriteLineAsync($"chatminimal: {error.Message}");
+            await Console.Error.WriteLineAsync($"chatminimal: {error.Message.ReplaceLineEndings(" ")}");
+            return 1;
+        }
+        catch (Exception error) when (error is FormatException or ArgumentException or SocketException && !started.IsCancellationRequested)
+        {
+            await Console.Error.WriteLineAsync($"chatminimal: cannot listen on {addresses}: {error.Message}");
             return 1;
         }
     }
@@ -67,6 +86,6 @@ static class Hosting
             app.Logger.Page(page);
         }
         string database = app.Services.GetRequiredService<ChatOptions>().Database;
-        app.Logger.Kept(database == "" ? "la mémoire seulement" : Path.GetFullPath(database));
+        app.Logger.Kept(database == "" ? "memory only" : Path.GetFullPath(database));
     }
 }

@@ -1,19 +1,19 @@
-using System.Buffers;
-using System.Globalization;
-using System.Text;
-using System.Text.Unicode;
+using System.Net;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.Extensions.Primitives;
 
 namespace ChatMinimal;
 
 /// <summary>
 /// The same log, for programs without a WebSocket: curl, scripts, pages that look back. What is posted goes the way of what
-/// is said; what is read comes from the store.
+/// is said; what is read comes from the store, a page at a time, so that a slow reader holds little.
 /// </summary>
-sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions options, IHostApplicationLifetime lifetime, TimeProvider clock)
+sealed class HttpMessages(
+    Admission admission, IMessageStore store, Addresses addresses, ChatOptions options, IHostApplicationLifetime lifetime, TimeProvider clock, OperatorLog log)
 {
     const int LongestPage = 1000; // messages
+
+    static readonly TimeSpan s_storeRetry = TimeSpan.FromSeconds(1);
 
     /// <summary><c>POST /messages</c>: says a text; 201 with the message, or 200 when its key was known.</summary>
     public async Task PostAsync(HttpContext http)
@@ -21,39 +21,48 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
         if (await admission.CheckAsync(http) is not { } visit)
             return;
         CancellationToken cancel = http.RequestAborted;
-        http.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize = Connection.JsonAllowance * options.MaxMessageBytes;
+        IPAddress? address = http.Connection.RemoteIpAddress;
+        http.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize = options.MaxBodyBytes;
         try
         {
-            if (await ReadAsync(http.Request, visit, cancel) is not { } said)
+            Problem? refusal = addresses.TryPost(address);
+            if (refusal is null)
             {
-                await RefuseAsync(http, StatusCodes.Status415UnsupportedMediaType, "text/plain, a form, or application/json");
-                return;
+                (Posted posted, refusal) = await Posted.ReadAsync(http.Request, visit, options, cancel);
+                refusal ??= await MayBeginAsync(address, visit.Room, cancel);
+                refusal ??= await SayAsync(http.Response, visit.Room, new Draft(posted.Name, posted.Key, posted.Text ?? []), cancel);
             }
-            if (Check(said) is { } problem)
-            {
-                await admission.RefuseAsync(http, problem);
-                return;
-            }
-            var draft = new Draft(said.Name is "" ? null : said.Name, said.Key, said.Text!);
-            Submission submission = (await store.SubmitAsync(visit.Room, [draft], cancel))[0];
-            LogPage page = await store.ReadAsync(visit.Room, submission.Seq, submission.Seq + 1, cancel);
-            http.Response.StatusCode = submission.WasKnown ? StatusCodes.Status200OK : StatusCodes.Status201Created;
-            // A known message may be no longer kept; its number is all there is to say then.
-            Message message = page.Messages is [{ } kept] && kept.Seq == submission.Seq ? kept : new Message(submission.Seq, default, null, [], said.Key);
-            await AnswerAsync(http, Words.Json(message));
+            if (refusal is not null)
+                await admission.RefuseAsync(http, refusal);
         }
-        catch (BadHttpRequestException error)
+        catch (BadHttpRequestException error) when (error.StatusCode == StatusCodes.Status413PayloadTooLarge)
         {
-            await RefuseAsync(http, error.StatusCode, error.Message);
+            await admission.RefuseAsync(http, new(error.StatusCode, $"the request is longer than {options.MaxBodyBytes} bytes"));
         }
-        catch (Exception error) when (error is InvalidDataException or IOException) // a form that is none
+        catch (BadHttpRequestException error) // its message is Kestrel's, not the peer's
         {
-            await RefuseAsync(http, StatusCodes.Status400BadRequest, error.Message);
+            await admission.RefuseAsync(http, new(error.StatusCode, error.Message));
         }
         catch (StoreUnavailableException error)
         {
-            await RefuseAsync(http, StatusCodes.Status503ServiceUnavailable, error.Message);
+            await admission.RefuseAsync(http, Admission.Full(error.Message));
         }
+    }
+
+    async ValueTask<Problem?> MayBeginAsync(IPAddress? address, string room, CancellationToken cancel) =>
+        addresses.IsExempt(address) || (await store.ReadAsync(room, 1, 1, cancel)).Head.Next > 1 ? null : addresses.TryBegin(address, room);
+
+    async ValueTask<Problem?> SayAsync(HttpResponse response, string room, Draft draft, CancellationToken cancel)
+    {
+        Submission submission = (await store.SubmitAsync(room, [draft], cancel))[0];
+        if (submission.IsTaken)
+            return new(StatusCodes.Status422UnprocessableEntity, Refusal.KeyTaken(draft.Key!).Detail);
+        LogPage page = await store.ReadAsync(room, submission.Seq, submission.Seq + 1, cancel);
+        response.StatusCode = submission.WasKnown ? StatusCodes.Status200OK : StatusCodes.Status201Created;
+        Begin(response, "application/json");
+        byte[] answer = page.Messages is [{ } message] && message.Seq == submission.Seq ? Words.Json(message) : Words.Known(draft.Key, submission.Seq);
+        await response.Body.WriteAsync(answer, cancel);
+        return null;
     }
 
     /// <summary><c>GET /messages</c>: a part of the log, as JSON.</summary>
@@ -61,40 +70,59 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
     {
         if (await admission.CheckAsync(http) is not { } visit)
             return;
-        (long? after, _, int last) = visit.Resume;
-        long before = 0;
-        if (http.Request.Query.TryGetValue("before", out StringValues given)
-            && (after is not null || !long.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out before)))
+        (long? after, _, int last, _) = visit.Resume;
+        string? why = null;
+        string? given = UrlEncoded.Query(http.Request).Get("before", ref why);
+        long before = long.MaxValue;
+        if (why is null && given is not null && (after is not null || !Visit.TryParseSeq(given, out before)))
+            why = "before: the number of the oldest message known; not together with after";
+        if (why is null && last > LongestPage)
+            why = $"last: at most {LongestPage} messages at a time";
+        if (why is not null)
         {
-            await RefuseAsync(http, StatusCodes.Status400BadRequest, "before: the number of the oldest message known; not together with after");
-            return;
-        }
-        if (last > LongestPage)
-        {
-            await RefuseAsync(http, StatusCodes.Status400BadRequest, $"last: at most {LongestPage} messages at a time");
+            await admission.RefuseAsync(http, new(StatusCodes.Status400BadRequest, why));
             return;
         }
         try
         {
             LogHead head = await store.OpenAsync(visit.Room, http.RequestAborted);
-            long end = given.Count > 0 ? Math.Min(before, head.Next) : head.Next;
-            long from = Math.Max(head.First, after + 1 ?? end - last);
-            long count = Math.Clamp(end - from, 0, last);
-            var messages = new List<Message>();
-            for (long to = from + count; from < to;)
-            {
-                LogPage page = await store.ReadAsync(visit.Room, from, to, http.RequestAborted);
-                if (page.Next == from)
-                    break;
-                messages.AddRange(page.Messages);
-                (head, from) = (head with { First = page.Head.First }, page.Next);
-            }
-            await AnswerAsync(http, Words.Json(head, messages));
+            long end = Math.Min(before, head.Next);
+            long from = Math.Max(head.First, after is { } seen ? Math.Min(seen, head.Next - 1) + 1 : end - last); // + 1 may not wrap
+            Begin(http.Response, "application/json");
+            if (!HttpMethods.IsHead(http.Request.Method))
+                await WriteAsync(http, visit.Room, head, from, end, last);
         }
-        catch (StoreUnavailableException error)
+        catch (StoreUnavailableException error) when (!http.Response.HasStarted)
         {
-            await RefuseAsync(http, StatusCodes.Status503ServiceUnavailable, error.Message);
+            await admission.RefuseAsync(http, Admission.Full(error.Message));
         }
+        catch (StoreUnavailableException)
+        {
+            http.Abort(); // half an answer must not look like a whole one
+        }
+    }
+
+    // At most so many messages of [from, end), all of one log.
+    async Task WriteAsync(HttpContext http, string room, LogHead head, long from, long end, int last)
+    {
+        CancellationToken cancel = http.RequestAborted;
+        using var json = new MessageWriter(http.Response.BodyWriter);
+        json.BeginLog(head);
+        while (from < end && last > 0)
+        {
+            LogPage page = await store.ReadAsync(room, from, Math.Min(end, from + last), cancel);
+            if (page.Head.Epoch != head.Epoch)
+            {
+                http.Abort(); // another log has taken its place meanwhile: the client asks again
+                return;
+            }
+            if (page.Next <= from)
+                break;
+            (from, last) = (page.Next, last - page.Messages.Count);
+            foreach (Message message in page.Messages)
+                await json.WriteAsync(message, cancel);
+        }
+        await json.EndLogAsync(cancel);
     }
 
     /// <summary><c>GET /events</c>: the log as server-sent events, from where the client says it is, for as long as it stays.</summary>
@@ -102,103 +130,113 @@ sealed class HttpMessages(Admission admission, IMessageStore store, ChatOptions 
     {
         if (await admission.CheckAsync(http) is not { } visit)
             return;
-        // "epoch/seq", as it was told with each event.
-        if (http.Request.Headers["Last-Event-ID"].ToString().Split('/') is [var epoch, var seq] && long.TryParse(seq, NumberStyles.None, CultureInfo.InvariantCulture, out long after))
-            visit = visit with { Resume = new Resume(after, epoch, visit.Resume.Last) };
-        using Admission.Stay? stay = await admission.EnterAsync(http, visit);
+        if (http.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } id)
+            visit = visit with { Resume = Position.After(id, visit.Resume) };
+        if (HttpMethods.IsHead(http.Request.Method))
+        {
+            BeginEvents(http.Response);
+            return;
+        }
+        if (await admission.LocateAsync(http, visit) is not { } located)
+            return;
+        using Admission.Stay? stay = await admission.EnterAsync(http, located);
         if (stay is null)
             return;
         using var end = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, lifetime.ApplicationStopping);
         try
         {
-            await StreamAsync(http.Response, stay.Room, visit.Resume, end.Token);
+            await StreamAsync(http.Response, stay.Room, located.Resume, end.Token);
         }
-        catch (OperationCanceledException) { } // gone, or we are; the client comes back with the last id
+        catch (Exception error) when (error is OperationCanceledException or ConnectionResetException) { } // gone, or we are; the client comes back with the last id
+        catch (Exception error) // costs this stream and nothing else
+        {
+            log.Failed(error, http.Connection.RemoteIpAddress, visit.Room);
+            http.Abort();
+        }
+    }
+
+    static void Begin(HttpResponse response, string type)
+    {
+        response.ContentType = type;
+        response.Headers.CacheControl = "no-store";
+    }
+
+    static void BeginEvents(HttpResponse response)
+    {
+        Begin(response, "text/event-stream");
+        response.Headers["X-Accel-Buffering"] = "no"; // nginx would collect them
     }
 
     // A stream reads from the store page by page: a slow one lags, and costs nobody anything.
     async Task StreamAsync(HttpResponse response, Room room, Resume resume, CancellationToken cancel)
     {
-        response.ContentType = "text/event-stream";
-        response.Headers.CacheControl = "no-store";
+        BeginEvents(response);
         LogHead head = room.Window.Head;
-        string epoch = head.Epoch;
         long cursor = resume.Holds(head) ? resume.After!.Value + 1 : Math.Max(head.First, head.Next - resume.Last);
-        await response.Body.FlushAsync(cancel);
+        using var events = new MessageWriter(response.BodyWriter);
+        if (cursor >= head.Next)
+            await events.BeatAsync(cancel); // at once: there are proxies that pass nothing on before the first byte
         while (true)
         {
-            if (cursor >= room.Window.Head.Next)
+            await WaitAsync(room, head.Epoch, cursor, events, cancel);
+            LogPage page = await ReadAsync(room, cursor, events, cancel);
+            if (page.Head.Epoch != head.Epoch)
             {
-                try
-                {
-                    await room.Window.GrownToAsync(epoch, cursor).WaitAsync(options.KeepAlive, clock, cancel);
-                }
-                catch (TimeoutException)
-                {
-                    await response.BodyWriter.WriteAsync(": beat\n\n"u8.ToArray(), cancel); // so that proxies and clients see a living link
-                    continue;
-                }
+                (head, cursor) = (page.Head, page.Head.First); // all of another log is new
+                continue;
             }
-            LogPage page = await store.ReadAsync(room.Name, cursor, room.Window.Head.Next, cancel);
-            var events = new ArrayBufferWriter<byte>();
-            if (page.Head.First > cursor)
-            {
-                events.Write("event: gap\ndata: "u8);
-                events.Write(Words.Gap(cursor, page.Head.First - 1));
-                events.Write("\n\n"u8);
-                cursor = page.Head.First;
-            }
-            foreach (Message message in page.Messages)
-            {
-                Encoding.UTF8.GetBytes($"id: {epoch}/{message.Seq}\ndata: ", events);
-                events.Write(Words.Json(message)); // JSON has no line breaks of its own
-                events.Write("\n\n"u8);
-                cursor = message.Seq + 1;
-            }
-            await response.BodyWriter.WriteAsync(events.WrittenMemory, cancel);
+            if (page.Next <= cursor)
+                throw new InvalidDataException($"the store has nothing from {cursor} on, and the room has");
+            cursor = await WriteAsync(events, page, cursor, cancel);
         }
     }
 
-    // What a request says, in one of three ways; null when it is none of them.
-    static async ValueTask<Said?> ReadAsync(HttpRequest request, Visit visit, CancellationToken cancel)
+    static async ValueTask<long> WriteAsync(MessageWriter events, LogPage page, long cursor, CancellationToken cancel)
     {
-        string? key = request.Headers["Idempotency-Key"] is [{ } header] ? header.Trim('"') : null;
-        if (request.HasFormContentType)
+        foreach (Message message in page.Messages)
         {
-            IFormCollection form = await request.ReadFormAsync(cancel);
-            return new Said(form["text"] is [{ } text] ? Encoding.UTF8.GetBytes(text) : null, form["key"] is [{ } own] ? own : key, form["name"] is [{ } name] ? name : visit.Name);
+            if (message.Seq > cursor)
+                events.Gap(cursor, message.Seq - 1);
+            cursor = message.Seq + 1;
+            await events.EventAsync(page.Head.Epoch, message, cancel);
         }
-        using var body = new MemoryStream();
-        await request.Body.CopyToAsync(body, cancel);
-        if (request.HasJsonContentType())
-            return Fields.TryRead(body.ToArray(), out Fields json, out _) ? new Said(json.Text, json.Key ?? key, json.Name ?? visit.Name) : new Said(null, key, visit.Name);
-        bool isText = request.ContentType?.StartsWith("text/plain", StringComparison.OrdinalIgnoreCase) ?? true;
-        return isText ? new Said(Utf8.IsValid(body.ToArray()) ? body.ToArray() : null, key, visit.Name) : null;
+        if (page.Next > cursor)
+            events.Gap(cursor, page.Next - 1);
+        await events.FlushAsync(cancel);
+        return page.Next;
     }
 
-    Admission.Problem? Check(Said said)
+    // Until the room has this seq, or has become another log; with beats.
+    async ValueTask WaitAsync(Room room, string epoch, long cursor, MessageWriter events, CancellationToken cancel)
     {
-        if (said.Text is null)
-            return new(StatusCodes.Status400BadRequest, Utterance.TextRule);
-        if (Utterance.IsBlank(said.Text))
-            return new(StatusCodes.Status400BadRequest, "the text is empty");
-        if (said.Text.Length > options.MaxMessageBytes)
-            return new(StatusCodes.Status413PayloadTooLarge, $"the text is longer than {options.MaxMessageBytes} bytes of UTF-8");
-        if (said.Key is not null && !Utterance.IsKey(said.Key))
-            return new(StatusCodes.Status400BadRequest, Utterance.KeyRule);
-        if (!Names.IsValid(said.Name ?? ""))
-            return new(StatusCodes.Status400BadRequest, Names.Rule);
-        return null;
+        Task grown = room.Window.GrownToAsync(epoch, cursor);
+        while (!grown.IsCompleted)
+        {
+            try
+            {
+                await grown.WaitAsync(options.KeepAlive, clock, cancel);
+            }
+            catch (TimeoutException)
+            {
+                await events.BeatAsync(cancel);
+            }
+        }
     }
 
-    static Task AnswerAsync(HttpContext http, byte[] json)
+    // A store that is away may come back; a refusal would end an EventSource for good.
+    async ValueTask<LogPage> ReadAsync(Room room, long cursor, MessageWriter events, CancellationToken cancel)
     {
-        http.Response.ContentType = "application/json";
-        http.Response.Headers.CacheControl = "no-store";
-        return http.Response.Body.WriteAsync(json, http.RequestAborted).AsTask();
+        while (true)
+        {
+            try
+            {
+                return await store.ReadAsync(room.Name, cursor, Math.Max(room.Window.Head.Next, cursor), cancel);
+            }
+            catch (StoreUnavailableException)
+            {
+                await events.BeatAsync(cancel);
+                await Task.Delay(s_storeRetry, clock, cancel);
+            }
+        }
     }
-
-    Task RefuseAsync(HttpContext http, int status, string detail) => admission.RefuseAsync(http, new(status, detail));
-
-    readonly record struct Said(byte[]? Text, string? Key, string? Name);
 }

@@ -8,7 +8,7 @@ namespace ChatMinimal;
 /// The links are all TCP connections, whether they speak HTTP, TLS or nothing yet. There are never so many that the process
 /// runs out of descriptors: at that point a listening socket can neither accept nor refuse, and spins.
 /// </summary>
-sealed class Links(ChatOptions options, TimeProvider clock, ILogger<Links> log)
+sealed class Links(ChatOptions options, TimeProvider clock, OperatorLog log)
 {
     /// <summary>For the first byte of a connection. Between two requests Kestrel's own limit holds: proxies keep connections ready.</summary>
     public static readonly TimeSpan SilenceTimeout = TimeSpan.FromSeconds(10);

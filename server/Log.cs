@@ -1,10 +1,13 @@
+using System.Globalization;
 using System.Text;
 
 namespace ChatMinimal;
 
-/// <summary>What the server tells its operator. The first four lines are the course's own.</summary>
+/// <summary>What the server tells its operator. The first four lines are the course's own, in French; the others are in English.</summary>
 static partial class Log
 {
+    const int LongestQuote = 200; // characters of what a peer sent
+
     [LoggerMessage(1, LogLevel.Information, "Serveur WebSocket démarré sur {Address}")]
     public static partial void Started(this ILogger log, string address);
 
@@ -17,26 +20,32 @@ static partial class Log
     [LoggerMessage(4, LogLevel.Debug, "Message reçu : {Text}", SkipEnabledCheck = true)]
     static partial void Heard(this ILogger log, string text);
 
-    [LoggerMessage(5, LogLevel.Information, "Page : {Address}")]
+    [LoggerMessage(5, LogLevel.Information, "Page: {Address}")]
     public static partial void Page(this ILogger log, string address);
 
-    [LoggerMessage(9, LogLevel.Information, "Messages conservés dans {Place}")]
+    [LoggerMessage(6, LogLevel.Information, "Refused ({Status}) {Address}, room '{Room}': {Reason}")]
+    public static partial void Refused(this ILogger log, int status, string address, string room, string reason);
+
+    [LoggerMessage(7, LogLevel.Warning, "Gave up ({Code}) on {Address}, room '{Room}': {Reason}")]
+    public static partial void GaveUp(this ILogger log, int code, string address, string room, string reason);
+
+    [LoggerMessage(9, LogLevel.Information, "Messages are stored in {Place}")]
     public static partial void Kept(this ILogger log, string place);
 
-    [LoggerMessage(6, LogLevel.Information, "Refusé ({Status}) : {Reason}")]
-    public static partial void Refused(this ILogger log, int status, string reason);
-
-    [LoggerMessage(7, LogLevel.Warning, "Client abandonné ({Code}) : {Reason}")]
-    public static partial void GaveUp(this ILogger log, int code, string reason);
-
-    [LoggerMessage(10, LogLevel.Error, "Messages non conservés, et donc refusés : {Reason}")]
+    [LoggerMessage(10, LogLevel.Error, "Messages cannot be stored, and are refused: {Reason}")]
     public static partial void StoreFailed(this ILogger log, string reason);
 
-    [LoggerMessage(11, LogLevel.Warning, "Messages conservés de nouveau")]
+    [LoggerMessage(11, LogLevel.Warning, "Messages can be stored again")]
     public static partial void StoreRecovered(this ILogger log);
 
-    [LoggerMessage(20, LogLevel.Error, "A connection in room {Room} failed and is closed with 1011")]
-    public static partial void ConnectionFailed(this ILogger log, Exception error, string room);
+    [LoggerMessage(12, LogLevel.Warning, "{Count} more like this: {Kind}")]
+    public static partial void More(this ILogger log, string count, string kind);
+
+    [LoggerMessage(13, LogLevel.Error, "Unexpected, and the end of the connection of {Address}, room '{Room}': {Error}")]
+    public static partial void Failed(this ILogger log, string address, string room, string error);
+
+    [LoggerMessage(14, LogLevel.Warning, "{Address} sends X-Forwarded-For and is not a known proxy: its clients count as one address (Chat:Proxies)")]
+    public static partial void Forwarded(this ILogger log, string address);
 
     [LoggerMessage(21, LogLevel.Error, "The pump met something unexpected and goes on")]
     public static partial void PumpFailed(this ILogger log, Exception error);
@@ -50,18 +59,23 @@ static partial class Log
     public static void Heard(this ILogger log, ReadOnlySpan<byte> text)
     {
         if (log.IsEnabled(LogLevel.Debug))
-            log.Heard(OneLine(Encoding.UTF8.GetString(text)));
+            log.Heard(OneLine(Encoding.UTF8.GetString(text), longest: int.MaxValue));
     }
 
-    /// <summary>Control characters escaped, so that nobody forges a line of the log.</summary>
-    public static string OneLine(string text)
+    /// <summary>An exception, whose message may quote a peer.</summary>
+    public static string OneLine(Exception error) => $"{error.GetType().Name}: {OneLine(error.Message)} {error.StackTrace}";
+
+    /// <summary>What a peer sent, with everything escaped that could forge, turn or hide a line of the log.</summary>
+    public static string OneLine(string text, int longest = LongestQuote)
     {
-        var line = new StringBuilder(text.Length);
-        foreach (char c in text)
-            if (char.IsControl(c) || c is '\u2028' or '\u2029')
-                line.Append(System.Globalization.CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+        var line = new StringBuilder(Math.Min(text.Length, longest));
+        foreach (char c in text.AsSpan(0, Math.Min(text.Length, longest)))
+            if (char.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator)
+                line.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
             else
                 line.Append(c);
+        if (text.Length > longest)
+            line.Append('…');
         return line.ToString();
     }
 }

@@ -18,7 +18,7 @@ sealed record Refusal(string Reason, string Detail, string? Key = null)
     public static Refusal Malformed(string detail, string? key = null) => new("malformed", detail, key);
     public static Refusal Empty(string key) => new("empty", "the text is empty", key);
     public static Refusal TooLong(string key, int limit) => new("too_long", $"the text is longer than {limit} bytes of UTF-8", key);
-    public static Refusal BadName() => new("bad_name", Names.Rule);
+    public static Refusal BadName(string detail, string? key) => new("bad_name", detail, key);
     public static Refusal KeyTaken(string key) => new("key_taken", "another text was sent with this key", key);
     public static Refusal StoreUnavailable(string key) => new("store_unavailable", "the server cannot commit messages now, send it again later", key);
 }
@@ -27,12 +27,14 @@ sealed record Refusal(string Reason, string Detail, string? Key = null)
 abstract record Utterance
 {
     public sealed record Say(string Key, byte[] Text) : Utterance;
-    public sealed record Name(string Value) : Utterance;
+    public sealed record Name(string? Value) : Utterance;
     public sealed record Typing : Utterance;
     public sealed record Refused(Refusal Refusal) : Utterance;
 
     public const string KeyRule = "key must be 1 to 64 printable ASCII characters, without spaces";
     public const string TextRule = "text must be a string of Unicode characters";
+    public const string NameRule = "name must be a string of Unicode characters";
+    public const string TypeRule = "type must be say, name or typing";
 
     const int LongestKey = 64; // characters; a UUID has 36
 
@@ -50,19 +52,19 @@ abstract record Utterance
                     return Malformed(KeyRule);
                 if (said.Text is null)
                     return Malformed(TextRule);
-                if (IsBlank(said.Text))
+                if (Unseen.IsAll(said.Text))
                     return new Refused(Refusal.Empty(said.Key));
                 if (said.Text.Length > maxMessageBytes)
                     return new Refused(Refusal.TooLong(said.Key, maxMessageBytes));
                 return new Say(said.Key, said.Text);
             case "name":
                 if (said.Name is null)
-                    return Malformed("name must be a string of Unicode characters");
-                return Names.IsValid(said.Name) ? new Name(said.Name) : new Refused(Refusal.BadName() with { Key = said.Key });
+                    return Malformed(NameRule);
+                return Names.TryRead(said.Name, out string? name, out why) ? new Name(name) : new Refused(Refusal.BadName(why, said.Key));
             case "typing":
                 return new Typing();
             default:
-                return Malformed("type must be say, name or typing");
+                return Malformed(TypeRule);
         }
 
         Refused Malformed(string detail) => new(Refusal.Malformed(detail, said.Key));
@@ -70,24 +72,17 @@ abstract record Utterance
 
     public static bool IsKey([NotNullWhen(true)] string? key) =>
         key is { Length: > 0 and <= LongestKey } && !key.AsSpan().ContainsAnyExceptInRange('!', '~');
-
-    public static bool IsBlank(ReadOnlySpan<byte> utf8)
-    {
-        while (!utf8.IsEmpty)
-        {
-            Rune.DecodeFromUtf8(utf8, out Rune rune, out int length);
-            if (!Rune.IsWhiteSpace(rune))
-                return false;
-            utf8 = utf8[length..];
-        }
-        return true;
-    }
 }
 
-/// <summary>The properties of a JSON object that mean something to us. Null: not there, or not a string of Unicode characters.</summary>
+/// <summary>The properties of a JSON object that mean something to us. Null: not there, or JSON's null.</summary>
 readonly record struct Fields(string? Type, string? Key, string? Name, byte[]? Text)
 {
-    /// <summary>Never throws for what a client sent. Even of what is not JSON to its end, the key is read if it came before.</summary>
+    const string Twice = "a property is there twice, with different values";
+
+    /// <summary>
+    /// Never throws for what a client sent. A property that is there and cannot be used makes the whole unusable; the key is
+    /// read all the same, even of what is not JSON to its end, so that the answer can name it.
+    /// </summary>
     public static bool TryRead(ReadOnlySpan<byte> json, out Fields fields, [NotNullWhen(false)] out string? why)
     {
         fields = default;
@@ -102,35 +97,79 @@ readonly record struct Fields(string? Type, string? Key, string? Name, byte[]? T
             }
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
-                if (reader.ValueTextEquals("type"u8))
-                    fields = fields with { Type = ReadString(ref reader) };
-                else if (reader.ValueTextEquals("key"u8))
-                    fields = fields with { Key = ReadString(ref reader) };
-                else if (reader.ValueTextEquals("name"u8))
-                    fields = fields with { Name = ReadString(ref reader) };
-                else if (reader.ValueTextEquals("text"u8))
-                    fields = fields with { Text = ReadText(ref reader) };
-                else
-                    reader.Skip();
+                switch (NameOf(ref reader))
+                {
+                    case "type":
+                        fields = fields with { Type = ReadString(ref reader, fields.Type, Utterance.TypeRule, ref why) };
+                        break;
+                    case "key":
+                        fields = fields with { Key = ReadString(ref reader, fields.Key, Utterance.KeyRule, ref why) };
+                        break;
+                    case "name":
+                        fields = fields with { Name = ReadString(ref reader, fields.Name, Utterance.NameRule, ref why) };
+                        break;
+                    case "text":
+                        fields = fields with { Text = ReadText(ref reader, fields.Text, Utterance.TextRule, ref why) };
+                        break;
+                    case null:
+                        why ??= "names of properties must be strings of Unicode characters";
+                        reader.Skip();
+                        break;
+                    default:
+                        reader.Skip();
+                        break;
+                }
             }
             reader.Read(); // throws when something follows the object
-            return true;
         }
         catch (JsonException)
         {
             why = "not JSON";
-            return false;
+        }
+        return why is null;
+    }
+
+    // One that means something to us, or ""; null when it has half a surrogate pair, which is no Unicode text.
+    static string? NameOf(ref Utf8JsonReader reader)
+    {
+        try
+        {
+            return reader.ValueTextEquals("type"u8) ? "type"
+                : reader.ValueTextEquals("key"u8) ? "key"
+                : reader.ValueTextEquals("name"u8) ? "name"
+                : reader.ValueTextEquals("text"u8) ? "text"
+                : "";
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
         }
     }
 
-    static string? ReadString(ref Utf8JsonReader reader) => ReadText(ref reader) is { } utf8 ? Encoding.UTF8.GetString(utf8) : null;
+    static string? ReadString(ref Utf8JsonReader reader, string? before, string rule, ref string? why)
+    {
+        string? value = Unescape(ref reader, rule, ref why) is { } utf8 ? Encoding.UTF8.GetString(utf8) : before;
+        if (before is not null && before != value)
+            why ??= Twice;
+        return before ?? value;
+    }
 
-    // Null when the value is no string, or has half a surrogate pair, which is no Unicode text.
-    static byte[]? ReadText(ref Utf8JsonReader reader)
+    static byte[]? ReadText(ref Utf8JsonReader reader, byte[]? before, string rule, ref string? why)
+    {
+        byte[]? value = Unescape(ref reader, rule, ref why) ?? before;
+        if (before is not null && !before.AsSpan().SequenceEqual(value))
+            why ??= Twice;
+        return before ?? value;
+    }
+
+    // Null when the value is no string, or has half a surrogate pair; and when it is JSON's null, which is as good as not there.
+    static byte[]? Unescape(ref Utf8JsonReader reader, string rule, ref string? why)
     {
         reader.Read();
         if (reader.TokenType != JsonTokenType.String)
         {
+            if (reader.TokenType != JsonTokenType.Null)
+                why ??= rule;
             reader.Skip();
             return null;
         }
@@ -140,8 +179,9 @@ readonly record struct Fields(string? Type, string? Key, string? Name, byte[]? T
             int length = reader.CopyString(unescaped);
             return unescaped.AsSpan(0, length).ToArray();
         }
-        catch (InvalidOperationException) // half a surrogate pair
+        catch (InvalidOperationException)
         {
+            why ??= rule;
             return null;
         }
         finally
@@ -149,27 +189,6 @@ readonly record struct Fields(string? Type, string? Key, string? Name, byte[]? T
             ArrayPool<byte>.Shared.Return(unescaped);
         }
     }
-}
-
-/// <summary>What a name may be. It is shown beside other people's words, so nothing in it may break or turn a line.</summary>
-static class Names
-{
-    public const int Longest = 32; // Unicode scalar values: a full name, not a story
-
-    public const string Rule = "a name has at most 32 characters, none of them a control or text direction character";
-
-    public static bool IsValid(string name)
-    {
-        int count = 0;
-        foreach (Rune rune in name.EnumerateRunes())
-            if (++count > Longest || Rune.IsControl(rune) || TurnsText(rune.Value))
-                return false;
-        return true;
-    }
-
-    // Unicode's Bidi_Control property.
-    static bool TurnsText(int scalar) =>
-        scalar is 0x061C or 0x200E or 0x200F or (>= 0x202A and <= 0x202E) or (>= 0x2066 and <= 0x2069);
 }
 
 /// <summary>What the server says, in both dialects: payloads of text frames.</summary>
@@ -181,7 +200,7 @@ static class Words
     [ThreadStatic] static Utf8JsonWriter? s_json;
 
     // The text is data to a JSON parser, never part of a page, so only what JSON itself demands is escaped.
-    static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    public static readonly JsonWriterOptions Options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The plain dialect's one sentence. Valid until this thread's next words.</summary>
     public static ReadOnlySpan<byte> Plain(Message message)
@@ -215,21 +234,12 @@ static class Words
         return End(json).ToArray();
     }
 
-    /// <summary>A part of a log as <c>GET /messages</c> answers it.</summary>
-    public static byte[] Json(LogHead head, IEnumerable<Message> messages)
+    /// <summary>A message that is known by its key, and no longer retained.</summary>
+    public static byte[] Known(string? key, long seq)
     {
         Utf8JsonWriter json = Begin();
-        json.WriteString("epoch"u8, head.Epoch);
-        json.WriteNumber("first"u8, head.First);
-        json.WriteNumber("next"u8, head.Next);
-        json.WriteStartArray("messages"u8);
-        foreach (Message message in messages)
-        {
-            json.WriteStartObject();
-            WriteProperties(json, message);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        json.WriteNumber("seq"u8, seq);
+        WriteOptional(json, "key"u8, key);
         return End(json).ToArray();
     }
 
@@ -332,7 +342,7 @@ static class Words
     {
         ArrayBufferWriter<byte> scratch = Scratch();
         if (s_json is null)
-            s_json = new Utf8JsonWriter(scratch, s_options);
+            s_json = new Utf8JsonWriter(scratch, Options);
         else
             s_json.Reset(scratch);
         s_json.WriteStartObject();
@@ -348,12 +358,19 @@ static class Words
 
     static void WriteProperties(Utf8JsonWriter json, Message message)
     {
+        WriteBeforeText(json, message);
+        json.WriteString("text"u8, message.Text);
+        WriteAfterText(json, message);
+    }
+
+    public static void WriteBeforeText(Utf8JsonWriter json, Message message)
+    {
         json.WriteNumber("seq"u8, message.Seq);
         json.WriteString("at"u8, message.At);
         WriteOptional(json, "name"u8, message.Name);
-        json.WriteString("text"u8, message.Text);
-        WriteOptional(json, "key"u8, message.Key);
     }
+
+    public static void WriteAfterText(Utf8JsonWriter json, Message message) => WriteOptional(json, "key"u8, message.Key);
 
     static void WriteOptional(Utf8JsonWriter json, ReadOnlySpan<byte> property, string? value)
     {

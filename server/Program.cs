@@ -23,15 +23,21 @@ builder.WebHost.ConfigureKestrel(kestrel =>
 });
 builder.WebHost.UseSockets(sockets => sockets.MaxReadBufferSize = 64 << 10); // bytes that a peer sent and we have not read
 builder.UseDefaultAddress("http://localhost:8765"); // the course's
+builder.UseConfiguredConsole();
 
 builder.Services.AddOptionsWithValidateOnStart<ChatOptions, ChatOptionsValidator>()
-    .BindConfiguration(ChatOptions.Section, binder => binder.ErrorOnUnknownConfiguration = true);
+    .BindConfiguration(ChatOptions.Section, binder => binder.ErrorOnUnknownConfiguration = true)
+    .Configure<IConfiguration>((chat, configuration) => chat.AddEntries(configuration.GetSection(ChatOptions.Section)));
 builder.Services.AddSingleton(services => services.GetRequiredService<IOptions<ChatOptions>>().Value);
 builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton<IMessageStore>(services => services.GetRequiredService<ChatOptions>() is { Database: "" }
     ? ActivatorUtilities.CreateInstance<MemoryStore>(services)
     : ActivatorUtilities.CreateInstance<SqliteStore>(services));
 builder.Services.AddSingleton<Links>();
+builder.Services.AddOptions<ForwardedHeadersOptions>().Configure<ChatOptions>(ForwardedFor.Configure);
+builder.Services.AddSingleton<OperatorLog>();
+builder.Services.AddSingleton<OriginRule>();
+builder.Services.AddSingleton<Addresses>();
 builder.Services.AddSingleton<Rooms>();
 builder.Services.AddSingleton<Admission>();
 builder.Services.AddSingleton<HttpMessages>();
@@ -44,20 +50,23 @@ WebApplication app = builder.Build();
 app.UseExceptionHandler();      // whatever goes wrong over HTTP is told
 app.UseStatusCodePages();       // as problem details (RFC 9457)
 app.UseSecurityHeaders();
+app.UseForwardedFor();          // whom a proxy asks for
+app.UseHostRule();              // in Development only names of this machine
 app.UseSocketsAtTheRoot();      // the course's clients connect to ws://localhost:8765, without a path
 app.UseDefaultFiles();          // / is index.html
 app.UseRouting();
-app.UseWebSockets();
 
 app.MapStaticAssets();          // web/: with types, ETags, compression
 app.Map("/ws", (HttpContext http, Admission admission) => admission.OpenAsync(http));
 
-app.MapPost("/messages", (HttpContext http, HttpMessages messages) => messages.PostAsync(http));
-app.MapGet("/messages", (HttpContext http, HttpMessages messages) => messages.GetAsync(http));
-app.MapGet("/events", (HttpContext http, HttpMessages messages) => messages.EventsAsync(http));
+app.MapMethods("/messages", ["POST"], (HttpContext http, HttpMessages messages) => messages.PostAsync(http));
+app.MapMethods("/messages", ["GET", "HEAD"], (HttpContext http, HttpMessages messages) => messages.GetAsync(http));
+app.MapMethods("/events", ["GET", "HEAD"], (HttpContext http, HttpMessages messages) => messages.EventsAsync(http));
+app.MapMethods("/messages", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
+app.MapMethods("/events", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
 
-app.MapGet("/healthz", Health.LiveAsync);
-app.MapGet("/readyz", (HttpContext http, Health health) => health.ReadyAsync(http));
-app.MapGet("/metrics", (HttpContext http, Health health) => health.MetricsAsync(http));
+app.MapMethods("/healthz", ["GET", "HEAD"], Health.LiveAsync);
+app.MapMethods("/readyz", ["GET", "HEAD"], (HttpContext http, Health health) => health.ReadyAsync(http));
+app.MapMethods("/metrics", ["GET", "HEAD"], (HttpContext http, Health health) => health.MetricsAsync(http));
 
 return await app.ServeAsync();

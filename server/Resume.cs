@@ -1,9 +1,10 @@
 namespace ChatMinimal;
 
 /// <summary>
-/// Where a chat.v1 client wants to begin: after the last seq it saw of this epoch, else with that much history.
+/// Where a chat.v1 client wants to begin: after the last seq it saw of this epoch, if that message has the time that it was told,
+/// else with that much history.
 /// </summary>
-readonly record struct Resume(long? After, string? Epoch, int Last)
+readonly record struct Resume(long? After, string? Epoch, int Last, DateTime? At = null)
 {
     public const int DefaultLast = 50; // messages: what fills a tall screen
 

@@ -1,0 +1,71 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+
+namespace ChatMinimal;
+
+/// <summary>A visit is what a client asks for in the address it opens: which room, under which name, from where on.</summary>
+readonly record struct Visit(string Room, string? Name, Resume Resume)
+{
+    const int LongestRoom = 64; // characters
+    const string Default = "salon";
+
+    static readonly SearchValues<char> s_roomCharacters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+
+    /// <summary>What is there and cannot be used is refused, never taken for absent.</summary>
+    public static bool TryParse(HttpRequest request, out Visit visit, [NotNullWhen(false)] out string? why)
+    {
+        visit = default;
+        why = null;
+        var query = UrlEncoded.Query(request);
+        string room = query.Get("room", ref why) ?? Default;
+        string? name = query.Get("name", ref why), after = query.Get("after", ref why), epoch = query.Get("epoch", ref why);
+        string? at = query.Get("at", ref why), last = query.Get("last", ref why);
+        long seq = 0;
+        DateTime time = default;
+        int count = Resume.DefaultLast;
+        if (why is not null)
+            return false;
+        if (room.Length is 0 or > LongestRoom || room.AsSpan().ContainsAnyExcept(s_roomCharacters))
+            why = "room: 1 to 64 of A-Z a-z 0-9 - _";
+        else if (!Names.TryRead(name ?? "", out name, out string? fault))
+            why = $"name: {fault}";
+        else if (after is not null && !TryParseSeq(after, out seq))
+            why = "after: the number of the last message seen";
+        else if (at is not null && !Position.TryParseTime(at, out time))
+            why = "at: the time of the last message seen, as it was told";
+        else if (last is not null && !int.TryParse(last, NumberStyles.None, CultureInfo.InvariantCulture, out count))
+            why = "last: how many messages to begin with";
+        else
+            visit = new Visit(room, name, new Resume(after is null ? null : seq, epoch, count, at is null ? null : time));
+        return why is null;
+    }
+
+    public static bool TryParseSeq(string text, out long seq) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out seq);
+}
+
+/// <summary>
+/// A position is what a client has seen of a log, as a text: <c>epoch/seq/at</c> with the time of message <c>seq</c> in milliseconds
+/// since 1970, or <c>epoch/seq</c>. It is the id of a server-sent event.
+/// </summary>
+static class Position
+{
+    public static string Of(string epoch, Message message) =>
+        string.Create(CultureInfo.InvariantCulture, $"{epoch}/{message.Seq}/{new DateTimeOffset(message.At).ToUnixTimeMilliseconds()}");
+
+    /// <summary>From where an id says to go on. What cannot be used is void: a refusal would end an EventSource for good.</summary>
+    public static Resume After(string id, Resume otherwise)
+    {
+        string[] parts = id.Split('/');
+        if (parts.Length is not (2 or 3) || !Visit.TryParseSeq(parts[1], out long seq))
+            return otherwise;
+        if (parts.Length == 2)
+            return otherwise with { After = seq, Epoch = parts[0], At = null };
+        bool isTime = Visit.TryParseSeq(parts[2], out long at) && at <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
+        return isTime ? otherwise with { After = seq, Epoch = parts[0], At = DateTimeOffset.FromUnixTimeMilliseconds(at).UtcDateTime } : otherwise;
+    }
+
+    /// <summary>A time as messages tell it: ISO 8601, UTC.</summary>
+    public static bool TryParseTime(string text, out DateTime at) => DateTime.TryParseExact(text, "yyyy-MM-dd'T'HH:mm:ss.FFFFFFF'Z'",
+        CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out at);
+}
