@@ -31,7 +31,7 @@ public sealed class MessageReaderFuzzTests
             if (!ours.SequenceEqual(theirs) && !IsAllowed(ours, theirs, unread))
                 Assert.Fail($"E2E_SEED={seed}, round {rounds}\nours:   {string.Join(" | ", ours)}\ntheirs: {string.Join(" | ", theirs)}\n{Convert.ToHexString(bytes)}");
         }
-        Assert.That(rounds, Is.GreaterThan(100));
+        Assert.That(rounds, Is.GreaterThan(10));
     }
 
     // Up to the difference, everything is the same.

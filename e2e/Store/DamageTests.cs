@@ -149,7 +149,7 @@ public sealed class DamageTests : IDisposable
         Sql("DROP VIEW message; ALTER TABLE hidden RENAME TO page");
         Assert.That(await store.SubmitAsync("a", [Draft("2")], default), Is.EqualTo(new[] { new Submission(2, false) }));
         await store.CheckAsync(default);
-        Assert.That(_lines.All, Has.Exactly(1).Contains("no such table").And.Exactly(1).Contains("de nouveau"));
+        Assert.That(_lines.All, Has.Exactly(1).Contains("no such table").And.Exactly(1).Contains("stored again"));
     }
 
     [Test]

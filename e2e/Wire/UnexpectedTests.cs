@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Wire;
@@ -9,7 +10,7 @@ public sealed class UnexpectedTests
     [TestCase("chat.v1"), TestCase("plain")]
     public async Task A_bug_while_submitting_closes_that_connection_with_1011(string dialect)
     {
-        using var server = ChatServer.StartWith(new FaultyStore(), ("SendTimeoutSeconds", 2));
+        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(new FaultyStore()), ("SendTimeoutSeconds", 2));
         using Peer unlucky = await ConnectAsync(server, dialect), witness = await Peer.PlainAsync(server);
         await SayAsync(unlucky, dialect, "fine");
         Assert.That(await witness.HearAsync(), Is.EqualTo("Message d'un client : fine"));
@@ -24,7 +25,7 @@ public sealed class UnexpectedTests
     public async Task A_bug_while_catching_up_closes_that_connection_with_1011_and_does_not_loop()
     {
         var store = new FaultyStore();
-        using var server = ChatServer.StartWith(store, ("SendTimeoutSeconds", 2), ("WindowBytes", 1024));
+        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(store), ("SendTimeoutSeconds", 2), ("WindowBytes", 1024));
         using Peer witness = await Peer.PlainAsync(server);
         for (int i = 0; i < 10; i++)
         {
