@@ -1,5 +1,4 @@
 using System.Net;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 
 namespace ChatMinimal;
@@ -147,7 +146,7 @@ sealed class HttpMessages(
         {
             await StreamAsync(http.Response, stay.Room, located.Resume, end.Token);
         }
-        catch (Exception error) when (error is OperationCanceledException or ConnectionResetException) { } // gone, or we are; the client comes back with the last id
+        catch (Exception error) when (PeerGone.Is(error)) { } // gone, or we are; the client comes back with the last id
         catch (Exception error) // costs this stream and nothing else
         {
             log.Failed(error, http.Connection.RemoteIpAddress, visit.Room);
@@ -206,7 +205,7 @@ sealed class HttpMessages(
         return page.Next;
     }
 
-    // Until the room has this seq, or has become another log; with beats.
+    // Until the room has this seq, or has become another log; with beats. Each beat waits for the same task, and takes its wait back.
     async ValueTask WaitAsync(Room room, string epoch, long cursor, MessageWriter events, CancellationToken cancel)
     {
         Task grown = room.Window.GrownToAsync(epoch, cursor);

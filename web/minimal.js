@@ -9,12 +9,22 @@ socket.onopen = () => console.log("Connecté au serveur WebSocket");
 
 socket.onmessage = (event) => {
   console.log("Message reçu : " + event.data);
-  const message = document.createElement("p");
-  message.textContent = event.data; // never innerHTML: what others say is text, not a part of this page
-  document.getElementById("messages").append(message);
+  show(event.data);
 };
 
+function show(text) {
+  const message = document.createElement("p");
+  message.textContent = text; // never innerHTML: what others say is text, not a part of this page
+  document.getElementById("messages").append(message);
+}
+
 socket.onclose = () => console.log("Déconnecté du serveur WebSocket");
+
+// A browser does not tell a page why a socket was refused; the same question over HTTP has the answer.
+socket.onerror = async () => {
+  const answer = await fetch(`${location.protocol === "https:" ? "https" : "http"}://${server}/messages?last=0`).catch(() => null);
+  if (answer && !answer.ok) show((await answer.json()).detail);
+};
 
 function sendMessage() {
   const input = document.getElementById("input");

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Wire;
@@ -59,9 +60,8 @@ public sealed class EventTests
     [Test, NonParallelizable]
     public async Task Ten_thousand_beats_leave_nothing_behind()
     {
-        using var folder = new ChatFolder();
-        var clock = new ManualClock();
-        using var server = ChatServer.StartWith(folder, clock);
+        var clock = new FakeTimeProvider();
+        using var server = ChatServer.StartWith(clock);
         using StreamReader events = await OpenAsync(server, "/events");
         await BeatsAsync(events, clock, 1000);
         long before = GC.GetTotalMemory(forceFullCollection: true);
@@ -69,7 +69,7 @@ public sealed class EventTests
         Assert.That(GC.GetTotalMemory(forceFullCollection: true) - before, Is.LessThan(500_000), "it was 195 bytes each");
     }
 
-    static async Task BeatsAsync(StreamReader events, ManualClock clock, int count)
+    static async Task BeatsAsync(StreamReader events, FakeTimeProvider clock, int count)
     {
         for (int i = 0; i < 2 * count; i++) // each has an empty line
         {

@@ -45,6 +45,8 @@ public sealed class HttpTests
         (HttpStatusCode second, JsonObject again) = await PostAsync(http, "/messages", new StringContent("once"), key: "k-1");
         Assert.That((first, second), Is.EqualTo((HttpStatusCode.Created, HttpStatusCode.OK)));
         Assert.That(again.ToJsonString(), Is.EqualTo(message.ToJsonString()));
+        (HttpStatusCode third, JsonObject problem) = await PostAsync(http, "/messages", new StringContent("twice"), key: "k-1");
+        Assert.That((third, (string)problem["detail"]!), Is.EqualTo((HttpStatusCode.UnprocessableEntity, "another text was sent with this key")));
         using Peer chat = await Peer.ChatAsync(server);
         await chat.SayAsync("k-1", "once");
         Assert.That((string)(await chat.HearAsync("logged"))["key"]!, Is.EqualTo("k-1"), "it is one log");

@@ -1,4 +1,5 @@
 using System.Net;
+using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Wire;
@@ -11,7 +12,7 @@ public sealed class LimitTests
     [Test]
     public void One_address_has_so_many_places_and_another_has_its_own()
     {
-        var addresses = new Addresses(new ChatOptions { PerAddress = 2 }, new ManualClock());
+        var addresses = new Addresses(new ChatOptions { PerAddress = 2 }, new FakeTimeProvider());
         Assert.That(addresses.TryEnter(s_one, out Addresses.Usage? first), Is.Null);
         Assert.That(addresses.TryEnter(IPAddress.Parse("::ffff:203.0.113.1"), out _), Is.Null, "the same address, as a socket of both kinds sees it");
         Assert.That(addresses.TryEnter(s_one, out _)?.Status, Is.EqualTo(429));
@@ -23,7 +24,7 @@ public sealed class LimitTests
     [TestCase("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true), TestCase("2001:db8:1:2::1", "2001:db8:1:3::1", false), TestCase("0.0.0.1", "::1:2", false)]
     public void An_IPv6_network_of_64_bits_counts_as_one_address(string one, string other, bool isSame)
     {
-        var addresses = new Addresses(new ChatOptions { PerAddress = 1 }, new ManualClock());
+        var addresses = new Addresses(new ChatOptions { PerAddress = 1 }, new FakeTimeProvider());
         addresses.TryEnter(IPAddress.Parse(one), out _);
         Assert.That(addresses.TryEnter(IPAddress.Parse(other), out _) is not null, Is.EqualTo(isSame));
     }
@@ -32,10 +33,10 @@ public sealed class LimitTests
     public void This_machine_is_exempt_unless_it_is_told_not_to_be(string? address)
     {
         IPAddress? here = address is null ? null : IPAddress.Parse(address);
-        var addresses = new Addresses(new ChatOptions { PerAddress = 1 }, new ManualClock());
+        var addresses = new Addresses(new ChatOptions { PerAddress = 1 }, new FakeTimeProvider());
         for (int i = 0; i < 3; i++)
             Assert.That(addresses.TryEnter(here, out _), Is.Null);
-        var strict = new Addresses(new ChatOptions { PerAddress = 1, PerAddressLoopback = true }, new ManualClock());
+        var strict = new Addresses(new ChatOptions { PerAddress = 1, PerAddressLoopback = true }, new FakeTimeProvider());
         strict.TryEnter(here, out _);
         Assert.That(strict.TryEnter(here, out _) is null, Is.EqualTo(address is null), "a unix socket has no address");
     }
@@ -43,7 +44,7 @@ public sealed class LimitTests
     [Test]
     public void Rooms_begun_come_back_with_the_hour_and_the_same_one_again_is_not_another()
     {
-        var clock = new ManualClock();
+        var clock = new FakeTimeProvider();
         var addresses = new Addresses(new ChatOptions { PerAddressRooms = 2 }, clock);
         for (int i = 0; i < 10; i++)
             Assert.That(addresses.TryBegin(s_one, "a"), Is.Null);
@@ -58,7 +59,7 @@ public sealed class LimitTests
     [Test]
     public void Posts_have_the_rate_of_a_socket()
     {
-        var clock = new ManualClock();
+        var clock = new FakeTimeProvider();
         var addresses = new Addresses(new ChatOptions { MessagesPerSecond = 2, Burst = 3 }, clock);
         for (int i = 0; i < 3; i++)
             Assert.That(addresses.TryPost(s_one), Is.Null);
@@ -73,7 +74,7 @@ public sealed class LimitTests
     [Test]
     public void Wrong_invitations_run_out_and_then_a_right_one_is_not_told_from_them()
     {
-        var clock = new ManualClock();
+        var clock = new FakeTimeProvider();
         var addresses = new Addresses(new ChatOptions(), clock);
         for (int i = 0; i < 10; i++)
             Assert.That(addresses.TryInvite(s_one, isRight: false), Is.Null);
@@ -87,7 +88,7 @@ public sealed class LimitTests
     [Test]
     public void The_table_forgets_the_silent_and_never_those_who_are_here()
     {
-        var clock = new ManualClock();
+        var clock = new FakeTimeProvider();
         var addresses = new Addresses(new ChatOptions { MaxConnections = 1000, PerAddress = 1 }, clock);
         for (int i = 0; i < 100; i++)
             addresses.TryEnter(new IPAddress(0x0100_0000 + i), out _);

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Wire;
@@ -45,7 +46,7 @@ public sealed class LogTests
     [Test]
     public void A_flood_of_refusals_is_counted_and_the_count_told_a_second_later()
     {
-        var clock = new ManualClock();
+        var clock = new FakeTimeProvider();
         var lines = new Lines();
         var log = new OperatorLog(lines, clock);
         for (int i = 0; i < 1000; i++)
