@@ -19,7 +19,7 @@ sealed class Peer : IDisposable
     /// <summary>A chat.v1 client that has not read its hello yet.</summary>
     public static async Task<Peer> ChatAsync(ChatServer server, string query = "") => await ConnectAsync(server.WebSocket, "chat.v1", query);
 
-    public static async Task<Peer> ConnectAsync(Uri address, string? subprotocol, string query = "", string? origin = null)
+    public static async Task<Peer> ConnectAsync(Uri address, string? subprotocol, string query = "", string? origin = null, HttpMessageInvoker? through = null)
     {
         var peer = new Peer();
         if (subprotocol is not null)
@@ -28,7 +28,7 @@ sealed class Peer : IDisposable
             peer._socket.Options.SetRequestHeader("Origin", origin);
         peer._socket.Options.CollectHttpResponseDetails = true;
         using CancellationTokenSource limit = Rig.Patience();
-        await peer._socket.ConnectAsync(new UriBuilder(address) { Query = query }.Uri, limit.Token);
+        await peer._socket.ConnectAsync(new UriBuilder(address) { Query = query }.Uri, through, limit.Token);
         return peer;
     }
 
@@ -47,9 +47,9 @@ sealed class Peer : IDisposable
     public Task SayAsync(string key, string text) => SayAsync(new JsonObject { ["type"] = "say", ["key"] = key, ["text"] = text }.ToJsonString());
 
     /// <summary>The next message, whole; null when the server has closed.</summary>
-    public async Task<string?> HearAsync()
+    public async Task<string?> HearAsync(TimeSpan? patience = null)
     {
-        using CancellationTokenSource limit = Rig.Patience();
+        using CancellationTokenSource limit = Rig.Patience(patience);
         return await HearAsync(limit.Token);
     }
 
@@ -68,9 +68,11 @@ sealed class Peer : IDisposable
     }
 
     /// <summary>The next JSON message of one of these types; those of other types are passed over.</summary>
-    public async Task<JsonObject> HearAsync(params string[] types)
+    public Task<JsonObject> HearAsync(params string[] types) => HearAsync(null, types);
+
+    public async Task<JsonObject> HearAsync(TimeSpan? patience, params string[] types)
     {
-        using CancellationTokenSource limit = Rig.Patience(); // in all: beats would keep it waiting for ever
+        using CancellationTokenSource limit = Rig.Patience(patience); // in all: beats would keep it waiting for ever
         while (await HearAsync(limit.Token) is { } json)
         {
             JsonObject said = JsonNode.Parse(json)!.AsObject();
