@@ -18,9 +18,17 @@ sealed class ChatOptions : IValidatableObject
     [AllowedValues("normal", "full")]
     public string Durability { get; set; } = "normal";
 
-    /// <summary>Messages a room keeps; older ones are told as a gap. 0 keeps all.</summary>
+    /// <summary>Messages a room retains; older ones are told as a gap. 0: all.</summary>
     [Range(0, int.MaxValue)]
-    public int KeepMessages { get; set; } = 100_000;
+    public int KeepMessages { get; set; }
+
+    /// <summary>Days a message is retained, within the hour. 0: for ever.</summary>
+    [Range(0, 36_500)]
+    public int KeepDays { get; set; }
+
+    /// <summary>Bytes that stay free on the database's disk: below it messages are refused. A full disk is everybody's trouble on that machine.</summary>
+    [Range(0, long.MaxValue)]
+    public long MinFreeBytes { get; set; } = 100 << 20;
 
     /// <summary>Bytes of encoded frames a room holds in memory for each dialect in use. Who is further behind reads from the store.</summary>
     [Range(1024, 1 << 30)]

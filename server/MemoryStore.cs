@@ -71,7 +71,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
             return log;
         if (_logs.Count >= options.MaxRooms)
             throw new StoreUnavailableException($"there are {options.MaxRooms} rooms already");
-        return _logs[room] = new Log(_epoch, options.KeepMessages);
+        return _logs[room] = new Log(_epoch, options.KeepMessages, TimeSpan.FromDays(options.KeepDays));
     }
 
     // A room where people only looked in leaves nothing behind.
@@ -87,7 +87,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         public void Dispose() => store.Leave(room, tell);
     }
 
-    sealed class Log(string epoch, int keepMessages)
+    sealed class Log(string epoch, int keepMessages, TimeSpan keepFor)
     {
         readonly List<Message> _messages = [];
         int _trimmed; // messages at the head of the list that are not retained any more, only not yet removed
@@ -112,7 +112,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         {
             long seq = _next++;
             _messages.Add(new Message(seq, at, draft.Name, draft.Text, draft.Key));
-            if (keepMessages > 0 && _messages.Count - _trimmed > keepMessages)
+            while ((keepMessages > 0 && _messages.Count - _trimmed > keepMessages) || (keepFor > TimeSpan.Zero && _messages[_trimmed].At < at - keepFor))
                 ForgetOldest();
             if (draft.Key is not null)
                 Remember(draft.Key, seq);
@@ -150,7 +150,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         void ForgetOldest()
         {
             _messages[_trimmed++] = null!;
-            if (_trimmed <= keepMessages)
+            if (_trimmed <= _messages.Count / 2)
                 return;
             _messages.RemoveRange(0, _trimmed); // one move of the rest for as many messages as there are in the rest
             _trimmed = 0;

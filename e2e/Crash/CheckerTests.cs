@@ -13,10 +13,10 @@ public sealed class CheckerTests
     static Transcript Chat(string client, IEnumerable<Entry> heard, params string[] said)
     {
         var transcript = new Transcript(client, isChat: true);
+        transcript.BeginLog("e");
         transcript.Heard.AddRange(heard);
         transcript.Said.AddRange(said);
         transcript.Acknowledged.AddRange(said);
-        transcript.Epochs.Add("e");
         return transcript;
     }
 
@@ -80,7 +80,8 @@ public sealed class CheckerTests
         Assert.That(Checker.Check([new(1, A(3)), new(2, A(1)), new(3, A(2))], [plain]), Is.Empty, "3 was said on another connection");
         Assert.That(Checker.Check([new(1, A(3)), new(2, A(2)), new(3, A(1))], [plain]), Has.Some.Contains("changed places"));
         Assert.That(Checker.Check([s_kept[0]], [a], isOver: false), Has.Some.Contains("acknowledged and not kept"));
-        a.Epochs.Add("f");
+        a.Heard.AddRange(s_kept);
+        a.BeginLog("f");
         Assert.That(Checker.Check(s_kept, [a, b], isOver: false), Has.Some.Contains("the log became another one"));
     }
 
@@ -91,5 +92,36 @@ public sealed class CheckerTests
         Assert.That(Check(s_kept, [Plain("p", (A(1), 1), (A(2), 1)), .. others]), Has.Some.Contains("hole on one connection: 3 after 1"));
         Assert.That(Check(s_kept, [Plain("p", (A(1), 1), (A(2), 2)), .. others]), Is.Empty);
         Assert.That(Check(s_kept, [Plain("p", (A(2), 1), (B(1), 2)), .. others]), Has.Some.Contains("out of order"));
+    }
+
+    [Test]
+    public void Another_log_is_fine_when_it_was_told_and_is_caught_when_it_was_not()
+    {
+        // 3 and 4 are lost with an older copy; a was told, and said its own again.
+        List<Entry> restored = [s_kept[0], s_kept[1], new(3, A(3))];
+        Transcript told = Chat("a", s_kept, A(1), A(2));
+        told.BeginLog("f");
+        told.Heard.AddRange(restored);
+        told.Said.Add(A(3));
+        Transcript alsoTold = Chat("b", s_kept, B(1), B(2));
+        alsoTold.BeginLog("f");
+        alsoTold.Heard.AddRange(restored);
+        Assert.That(Checker.Check(restored, [told, alsoTold], epoch: "f"), Is.Empty);
+        Assert.That(Checker.Check(restored, [told, Chat("b", s_kept, B(1), B(2))], epoch: "f"), Has.Some.Contains("untold: it is in another log"));
+        Transcript mixed = Chat("b", [.. s_kept[..2], new(3, A(3))], B(1));
+        Assert.That(Checker.Check(restored, [told, mixed], epoch: "f"), Has.Some.Contains("untold: 3 is"), "the old epoch with a number given twice");
+    }
+
+    [Test]
+    public void A_gap_is_for_what_a_moderator_deleted_and_for_nothing_else()
+    {
+        List<Entry> kept = [s_kept[0], .. s_kept[2..]];
+        Transcript late = Chat("a", kept, A(1), A(2)), early = Chat("b", s_kept, B(1), B(2));
+        var removed = new HashSet<string> { B(1) };
+        Assert.That(Checker.Check(kept, [late, early], removed: removed), Has.One.Contains("hole: 3 after 1"));
+        late.Gaps.Add(2, 2);
+        Assert.That(Checker.Check(kept, [late, early], removed: removed), Is.Empty);
+        late.Gaps.Add(4, 4);
+        Assert.That(Checker.Check(kept, [late, early], removed: removed), Has.One.Contains("a gap was told over what is kept"));
     }
 }

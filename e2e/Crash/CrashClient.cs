@@ -6,8 +6,9 @@ using System.Text.Json.Nodes;
 namespace ChatMinimal.E2E.Crash;
 
 /// <summary>
-/// A client that talks without end and comes back whatever happens. In chat.v1 it does what the contract asks: resumes after
-/// the last seq it saw, and says again what it has not heard back. In the plain dialect it says each thing once, and hopes.
+/// A client that talks without end and comes back whatever happens. In chat.v1 it does what the contract asks: resumes from its
+/// position (epoch, seq and time of the last message it saw), starts over when it is told of another log, and sends again what was
+/// not acknowledged. In the plain dialect it says each thing once, and hopes.
 /// </summary>
 sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tally) : IDisposable
 {
@@ -16,10 +17,11 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
     readonly Random _random = new(seed);
     readonly Lock _lock = new();
     readonly List<(string Key, string Text)> _outbox = [];
-    readonly SemaphoreSlim _room = new(Unacknowledged);
+    readonly SemaphoreSlim _room = new(Unacknowledged), _sending = new(1);
     ClientWebSocket? _socket;
-    string? _epoch;
+    string? _epoch, _at; // with _last: the position
     long _last;
+    bool _isResuming;    // a hello that does not say resumed is another log's
     int _number, _connection;
     readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     volatile bool _saysNoMore;
@@ -57,7 +59,8 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
                 using var socket = new ClientWebSocket();
                 if (isChat)
                     socket.Options.AddSubProtocol("chat.v1");
-                string query = isChat ? _epoch is null ? "?last=1000000" : $"?epoch={_epoch}&after={_last}" : "";
+                _isResuming = _at is not null;
+                string query = isChat ? _isResuming ? $"?epoch={_epoch}&after={_last}&at={_at}" : "?last=1000000" : "";
                 await socket.ConnectAsync(new Uri($"ws://127.0.0.1:{port}/ws{query}"), cancel);
                 _socket = socket;
                 _connection++;
@@ -80,15 +83,10 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
 
     async Task TalkAsync(ClientWebSocket socket, CancellationToken cancel)
     {
-        List<(string Key, string Text)> again;
         lock (_lock)
-        {
-            again = [.. _outbox];
             if (!isChat)
                 Transcript.Begins.Add(Transcript.Said.Count);
-        }
-        foreach ((string key, string text) in again)
-            await SendAsync(socket, key, text, cancel);
+        await SendAgainAsync(socket, cancel);
         while (!_saysNoMore)
         {
             string text, key = $"{name}-{_number + 1}";
@@ -111,10 +109,27 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
             await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, cancel);
     }
 
-    Task SendAsync(ClientWebSocket socket, string key, string text, CancellationToken cancel)
+    async Task SendAgainAsync(ClientWebSocket socket, CancellationToken cancel)
+    {
+        List<(string Key, string Text)> again;
+        lock (_lock)
+            again = [.. _outbox];
+        foreach ((string key, string text) in again)
+            await SendAsync(socket, key, text, cancel);
+    }
+
+    async Task SendAsync(ClientWebSocket socket, string key, string text, CancellationToken cancel)
     {
         string words = isChat ? new JsonObject { ["type"] = "say", ["key"] = key, ["text"] = text }.ToJsonString() : text;
-        return socket.SendAsync(Encoding.UTF8.GetBytes(words).AsMemory(), WebSocketMessageType.Text, true, cancel).AsTask();
+        await _sending.WaitAsync(cancel);
+        try
+        {
+            await socket.SendAsync(Encoding.UTF8.GetBytes(words).AsMemory(), WebSocketMessageType.Text, true, cancel);
+        }
+        finally
+        {
+            _sending.Release();
+        }
     }
 
     async Task ListenAsync(ClientWebSocket socket, CancellationToken cancel)
@@ -128,32 +143,39 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
             message.Advance(received.Count);
             if (!received.EndOfMessage)
                 continue;
-            Hear(Encoding.UTF8.GetString(message.WrittenSpan));
+            bool isAnswerDue = Hear(Encoding.UTF8.GetString(message.WrittenSpan));
             message.ResetWrittenCount();
+            if (isAnswerDue)
+                await SendAgainAsync(socket, cancel);
         }
     }
 
-    void Hear(string words)
+    // True: what was not acknowledged is to be sent again, for it may have been lost with another log, or refused.
+    bool Hear(string words)
     {
+        bool isAnswerDue = false;
         lock (_lock)
         {
             if (!isChat)
             {
                 Transcript.Heard.Add(new Entry(0, words["Message d'un client : ".Length..]));
                 Transcript.Connections.Add(_connection);
-                return;
+                return false;
             }
             JsonObject said = JsonNode.Parse(words)!.AsObject();
             switch ((string)said["type"]!)
             {
                 case "hello":
-                    _epoch = (string)said["epoch"]!;
-                    if ((long)said["next"]! > 1) // killed while nothing was kept, it is another empty log
-                        Transcript.Epochs.Add(_epoch);
+                    isAnswerDue = BeginLog((string)said["epoch"]!, (bool?)said["resumed"] == true);
+                    break;
+                case "gap":
+                    Transcript.Gaps[(long)said["from"]!] = _last = (long)said["to"]!;
+                    break;
+                case "refused":
+                    isAnswerDue = true;
                     break;
                 case "message":
-                    Transcript.Epochs.Add(_epoch!);
-                    _last = (long)said["seq"]!;
+                    (_last, _at) = ((long)said["seq"]!, (string)said["at"]!);
                     Transcript.Heard.Add(new Entry(_last, (string)said["text"]!));
                     Acknowledge((string?)said["key"]);
                     break;
@@ -163,9 +185,26 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
             }
         }
         tally.Count();
+        return isAnswerDue;
     }
 
-    public void Dispose() => _room.Dispose();
+    // True: it is another log, or the first one.
+    bool BeginLog(string epoch, bool isResumed)
+    {
+        bool goesOn = _isResuming && isResumed;
+        _isResuming = false; // the next one on this connection is another log's
+        if (goesOn)
+            return false;
+        Transcript.BeginLog(epoch);
+        (_epoch, _last, _at) = (epoch, 0, null);
+        return true;
+    }
+
+    public void Dispose()
+    {
+        _room.Dispose();
+        _sending.Dispose();
+    }
 
     void Acknowledge(string? key)
     {

@@ -26,7 +26,7 @@ public sealed class FaultTests
             Assert.Ignore("only where one may mount a small disk");
         try
         {
-            using var server = ChatServer.StartWith(folder);
+            using var server = ChatServer.StartWith(folder, ("MinFreeBytes", 0));
             await SurvivesAsync(server, "database or disk is full",
                 () => Fill(Path.Combine(disk, "ballast")),
                 () => File.Delete(Path.Combine(disk, "ballast")));

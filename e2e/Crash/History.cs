@@ -15,7 +15,28 @@ sealed class Transcript(string client, bool isChat)
     public List<string> Said { get; } = [];
     public List<string> Acknowledged { get; } = [];
     public List<Entry> Heard { get; } = [];
-    public HashSet<string> Epochs { get; } = [];
+
+    /// <summary>The logs it was told of, one after another, and where in <see cref="Heard"/> each begins; only chat.v1 tells.</summary>
+    public List<(string Epoch, int Begin)> Logs { get; } = [];
+
+    /// <summary>What it knew to be kept in a log that then became another one: it may be lost.</summary>
+    public HashSet<string> AcknowledgedBefore { get; } = [];
+
+    /// <summary>The gaps it was told of: from, to.</summary>
+    public Dictionary<long, long> Gaps { get; } = [];
+
+    public void BeginLog(string epoch)
+    {
+        if (Logs.Count > 0 && HeardIn(Logs.Count - 1).Count == 0)
+            Logs.RemoveAt(Logs.Count - 1); // it has seen nothing of it
+        AcknowledgedBefore.UnionWith(Acknowledged);
+        Acknowledged.Clear();
+        Gaps.Clear();
+        Logs.Add((epoch, Heard.Count));
+    }
+
+    /// <summary>What it heard of one log.</summary>
+    public List<Entry> HeardIn(int log) => Heard[Logs[log].Begin..(log + 1 < Logs.Count ? Logs[log + 1].Begin : Heard.Count)];
 
     /// <summary>The connection of each thing heard; only the plain dialect, where each connection begins anew, needs it.</summary>
     public List<int> Connections { get; } = [];
@@ -44,10 +65,12 @@ static class Checker
     /// <summary>Every broken promise, in words. Empty: all were kept.</summary>
     /// <param name="kept">The room's log, as the file has it at the end.</param>
     /// <param name="isOver">Whether everyone had time to say and hear everything.</param>
-    public static IEnumerable<string> Check(IReadOnlyList<Entry> kept, IReadOnlyList<Transcript> transcripts, bool isOver = true)
+    /// <param name="epoch">The file's, when it may have become another log, which is to be told; null: it may not.</param>
+    /// <param name="removed">What a moderator has deleted.</param>
+    public static IEnumerable<string> Check(IReadOnlyList<Entry> kept, IReadOnlyList<Transcript> transcripts, bool isOver = true, string? epoch = null, IReadOnlySet<string>? removed = null)
     {
         for (int i = 0; i < kept.Count; i++)
-            if (kept[i].Seq != kept[0].Seq + i)
+            if (kept[i].Seq != kept[0].Seq + i && removed is null)
                 yield return $"hole in the file: {kept[i].Seq} follows {kept[Math.Max(0, i - 1)].Seq}";
 
         var said = transcripts.SelectMany(transcript => transcript.Said).ToHashSet();
@@ -65,43 +88,66 @@ static class Checker
         var bySeq = kept.GroupBy(entry => entry.Seq).ToDictionary(group => group.Key, group => group.First().Text);
         foreach (Transcript transcript in transcripts)
         {
-            if (transcript.Epochs.Count > 1)
+            if (epoch is null && transcript.Logs.Count > 1)
                 yield return $"{transcript.Client}: the log became another one";
+            if (epoch is not null && isOver && transcript.Logs.LastOrDefault().Epoch != epoch)
+                yield return $"{transcript.Client}: untold: it is in another log than the file";
             foreach (string text in transcript.Acknowledged)
-                if (!inFile.ContainsKey(text))
+                if (!inFile.ContainsKey(text) && removed?.Contains(text) != true)
                     yield return $"{transcript.Client}: acknowledged and not kept: {Short(text)}";
             if (isOver && transcript.IsChat)
                 foreach (string text in transcript.Said)
-                    if (!inFile.ContainsKey(text))
+                    if (!inFile.ContainsKey(text) && !transcript.AcknowledgedBefore.Contains(text) && removed?.Contains(text) != true)
                         yield return $"{transcript.Client}: said and not kept: {Short(text)}";
             // Nobody knows a plain client again: what a cut left on its way may be kept after what is said on the next connection.
             int[] begins = [0, .. transcript.Begins, transcript.Said.Count];
             foreach ((int begin, int end) in begins.Zip(begins[1..]))
             {
                 long[] own = [.. transcript.Said[begin..end].Where(inFile.ContainsKey).Select(text => inFile[text])];
-                if (!own.SequenceEqual(own.Order()))
+                if (epoch is null && !own.SequenceEqual(own.Order())) // else some were refused, and sent again after others
                     yield return $"{transcript.Client}: its own words changed places";
             }
 
-            foreach (string broken in transcript.IsChat ? CheckChat(transcript, kept, bySeq, isOver) : CheckPlain(transcript, inFile))
+            foreach (string broken in transcript.IsChat ? CheckChat(transcript, kept, bySeq, isOver, removed) : CheckPlain(transcript, inFile))
                 yield return $"{transcript.Client}: {broken}";
         }
+        foreach (string broken in CheckLogs(transcripts))
+            yield return broken;
     }
 
-    static IEnumerable<string> CheckChat(Transcript transcript, IReadOnlyList<Entry> kept, Dictionary<long, string> bySeq, bool isOver)
+    // One log has one message of each seq, whoever hears it.
+    static IEnumerable<string> CheckLogs(IReadOnlyList<Transcript> transcripts)
     {
-        for (int i = 0; i < transcript.Heard.Count; i++)
+        var heard = new Dictionary<(string Epoch, long Seq), string>();
+        foreach (Transcript transcript in transcripts)
+            for (int log = 0; log < transcript.Logs.Count; log++)
+                foreach (Entry entry in transcript.HeardIn(log))
+                    if (!heard.TryAdd((transcript.Logs[log].Epoch, entry.Seq), entry.Text) && heard[(transcript.Logs[log].Epoch, entry.Seq)] is var first && first != entry.Text)
+                        yield return $"{transcript.Client}: untold: {entry.Seq} is {Short(first)} and {Short(entry.Text)} in one log";
+    }
+
+    static IEnumerable<string> CheckChat(Transcript transcript, IReadOnlyList<Entry> kept, Dictionary<long, string> bySeq, bool isOver, IReadOnlySet<string>? removed)
+    {
+        for (int log = 0; log < transcript.Logs.Count; log++)
         {
-            Entry heard = transcript.Heard[i];
-            if (!bySeq.TryGetValue(heard.Seq, out string? text))
-                yield return $"seen and not kept: {heard.Seq} {Short(heard.Text)}";
-            else if (text != heard.Text)
-                yield return $"seen otherwise than kept: {heard.Seq} {Short(heard.Text)}, {Short(text)}";
-            if (i > 0 && heard.Seq != transcript.Heard[i - 1].Seq + 1)
-                yield return heard.Seq <= transcript.Heard[i - 1].Seq
-                    ? $"seen twice or out of order: {heard.Seq} after {transcript.Heard[i - 1].Seq}"
-                    : $"hole: {heard.Seq} after {transcript.Heard[i - 1].Seq}";
+            bool isLast = log == transcript.Logs.Count - 1; // what was in the others may be lost
+            Entry? before = null;
+            foreach (Entry heard in transcript.HeardIn(log))
+            {
+                if (isLast && !bySeq.TryGetValue(heard.Seq, out string? text) && removed?.Contains(heard.Text) != true)
+                    yield return $"seen and not kept: {heard.Seq} {Short(heard.Text)}";
+                else if (isLast && bySeq.TryGetValue(heard.Seq, out text) && text != heard.Text)
+                    yield return $"seen otherwise than kept: {heard.Seq} {Short(heard.Text)}, {Short(text)}";
+                if (before is { } last && heard.Seq <= last.Seq)
+                    yield return $"seen twice or out of order: {heard.Seq} after {last.Seq}";
+                else if (before is { Seq: var seq } && heard.Seq != seq + 1 && !(isLast && transcript.Gaps.TryGetValue(seq + 1, out long to) && to >= heard.Seq - 1) && (isLast || removed is null))
+                    yield return $"hole: {heard.Seq} after {seq}";
+                before = heard;
+            }
         }
+        foreach ((long from, long to) in transcript.Gaps)
+            if (kept.Any(entry => entry.Seq >= from && entry.Seq <= to))
+                yield return $"a gap was told over what is kept: {from} to {to}";
         if (isOver && kept.Count > 0 && (transcript.Heard.Count == 0 || transcript.Heard[^1].Seq < kept[^1].Seq))
             yield return $"hole at the end: has seen up to {transcript.Heard.LastOrDefault().Seq} of {kept[^1].Seq}";
     }

@@ -1,126 +1,66 @@
+using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The chat file is a SQLite database that one can read: a table of rooms, a table of messages. Here it is opened, made,
-/// brought to the schema of this program, and refused when it is not ours or not whole. One of these is one connection,
+/// The chat file is a SQLite database that one can read: a table of rooms, a table of messages. One of these is one connection to it,
 /// with all that is ever asked of it.
 /// </summary>
 sealed class ChatFile : IDisposable
 {
-    const int ApplicationId = 0x43684D6E; // "ChMn": so that no other program's database is taken for ours
-    const int BusyTimeout = 1;            // seconds to wait for another process's lock before the message is refused
+    const int BusyTimeout = 1;   // seconds to wait for another process's lock before the message is refused
+    const int HasMovedQuery = 20; // SQLITE_FCNTL_HAS_MOVED
+    const int NoCheckpointOnClose = 1006; // SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE
 
-    // Forward only: the version of a file is how many of these it has been through.
-    static readonly string[] s_migrations =
-    [
-        """
-        CREATE TABLE room (
-          name  TEXT NOT NULL PRIMARY KEY,
-          epoch TEXT NOT NULL,     -- which log this is; another one voids what clients remember
-          first INTEGER NOT NULL   -- the oldest seq that is kept
-        ) WITHOUT ROWID;
-        CREATE TABLE page (        -- messages that were kept together: one row is several times faster than a row each
-          room TEXT NOT NULL,
-          last INTEGER NOT NULL,   -- the seq of the last one
-          at   TEXT NOT NULL,      -- ISO 8601, UTC
-          said TEXT NOT NULL,      -- JSON, oldest first: [[text, name, key], ...]; text is null when only the key is still kept
-          PRIMARY KEY (room, last)
-        ) WITHOUT ROWID;
-        CREATE VIEW message AS     -- what one reads
-          SELECT room.name AS room, last - json_array_length(said) + 1 + each.key AS seq, at,
-            each.value ->> 1 AS name, each.value ->> 0 AS text, each.value ->> 2 AS key
-          FROM room JOIN page ON page.room = room.name JOIN json_each(said) AS each
-          WHERE last - json_array_length(said) + 1 + each.key >= first;
-        CREATE TABLE key_hash (    -- the keys of a room's newest messages, by hash: small, so that finding one stays fast
-          hash INTEGER PRIMARY KEY,
-          seq  INTEGER NOT NULL
-        );
-        CREATE TABLE state (is_open INTEGER NOT NULL); -- 1 while a server writes, and after one that was killed
-        INSERT INTO state VALUES (0);
-        """,
-        // A tree of whole numbers is searched without a look at the rows, which may be long: a text key made each commit read several of them.
-        """
-        DROP VIEW message;
-        ALTER TABLE room RENAME TO old_room;
-        ALTER TABLE page RENAME TO old_page;
-        CREATE TABLE room (
-          id    INTEGER PRIMARY KEY,
-          name  TEXT NOT NULL UNIQUE,
-          epoch TEXT NOT NULL,     -- which log this is; another one voids what clients remember
-          first INTEGER NOT NULL   -- the oldest seq that is kept
-        );
-        CREATE TABLE page (        -- messages that were kept together: one row is several times faster than a row each
-          id   INTEGER PRIMARY KEY, -- the room's id, and in the last 36 bits the seq of the last message
-          at   TEXT NOT NULL,      -- ISO 8601, UTC
-          said TEXT NOT NULL       -- JSON, oldest first: [[text, name, key], ...]; text is null when only the key is still kept
-        );
-        INSERT INTO room (name, epoch, first) SELECT name, epoch, first FROM old_room;
-        INSERT INTO page SELECT id << 36 | last, at, said FROM old_page JOIN room ON name = room ORDER BY id, last;
-        DROP TABLE old_page;
-        DROP TABLE old_room;
-        CREATE VIEW message AS     -- what one reads
-          SELECT name AS room, (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key AS seq, at,
-            each.value ->> 1 AS name, each.value ->> 0 AS text, each.value ->> 2 AS key
-          FROM room JOIN page ON page.id BETWEEN room.id << 36 AND room.id << 36 | 0xFFFFFFFFF JOIN json_each(said) AS each
-          WHERE (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key >= first;
-        """,
-        // A room remembers its end, so that rows that somebody deleted there are a gap; a row that is damaged does not hide the others from the view.
-        """
-        ALTER TABLE room ADD COLUMN next INTEGER NOT NULL DEFAULT 1; -- no message will get a lesser seq; the newest may have greater ones
-        DROP VIEW message;
-        CREATE VIEW message AS     -- what one reads
-          SELECT name AS room, (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key AS seq, at,
-            each.value ->> 1 AS name, each.value ->> 0 AS text, each.value ->> 2 AS key
-          FROM room JOIN page ON page.id BETWEEN room.id << 36 AND room.id << 36 | 0xFFFFFFFFF
-            JOIN json_each(iif(json_valid(said), said, '[]')) AS each
-          WHERE (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key >= first
-        -- not where it is damaged
-        """,
-    ];
+    /// <summary>Bytes that the WAL keeps once it is in the file; it may grow beyond while somebody reads.</summary>
+    public const int WalLimit = 8 << 20;
 
-    readonly string _path;
     readonly SqliteConnection _connection;
     readonly List<Statement> _statements = [];
-    long _logLength; // bytes
 
     ChatFile(string path, SqliteOpenMode mode)
     {
-        _path = path;
         _connection = new SqliteConnection(
             new SqliteConnectionStringBuilder { DataSource = path, Mode = mode, Pooling = false, DefaultTimeout = BusyTimeout }.ToString());
         _connection.Open();
         Execute($"PRAGMA busy_timeout = {BusyTimeout * 1000}");
     }
 
-    /// <summary>For the only writer: makes the file or brings it up to date if need be.</summary>
+    /// <summary>For the only writer, who has the lock: makes the file or brings it up to date if need be.</summary>
     /// <exception cref="ChatFileException">It cannot be used, and why.</exception>
-    public static ChatFile OpenForWriting(string path, bool isDurable)
+    public static ChatFile OpenForWriting(string path, bool isDurable, LockFile lockFile)
     {
-        bool existed = File.Exists(path), hadLog = File.Exists(LogPath(path));
+        bool existed = File.Exists(path);
         ChatFile? file = null;
         try
         {
-            file = new ChatFile(path, SqliteOpenMode.ReadWriteCreate);
-            file.Check();
+            if (!existed)
+                Create(path);
+            bool hadWal = File.Exists(WalOf(path)), isStale = hadWal && existed && SetStaleWalAside(path, lockFile.Known);
+            file = new ChatFile(path, SqliteOpenMode.ReadWriteCreate) { HadStaleWal = isStale };
+            Schema.Check(file, path);
             file.Execute("PRAGMA journal_mode = WAL");
             file.Execute($"PRAGMA synchronous = {(isDurable ? "FULL" : "NORMAL")}");
-            file.Execute("PRAGMA cache_size = -65536");       // KiB: the keys are looked up all over
-            file.Execute("PRAGMA wal_autocheckpoint = 0");    // somebody else copies the log back, so that nobody waits for it
-            file.Migrate();
-            if (file.Ask("SELECT is_open FROM state") == 1 && !hadLog)
-                // Killed, and its log deleted: the newest messages are gone, and their numbers will be given again. These are other logs now.
-                file.Execute("UPDATE room SET epoch = lower(hex(randomblob(16)))");
-            file.Execute("UPDATE state SET is_open = 1");
-            file.Execute("PRAGMA wal_checkpoint(TRUNCATE)"); // so that this much is known even without the log
+            file.Execute("PRAGMA cache_size = -65536");    // KiB: the keys are looked up all over
+            file.Execute("PRAGMA wal_autocheckpoint = 0"); // somebody else does that, so that nobody waits for it
+            file.Execute($"PRAGMA journal_size_limit = {WalLimit}");
+            bool isOld = Schema.VersionOf(file) < Schema.FirstWithMark;
+            Schema.Migrate(file);
+            file.IsAnother = !existed || isOld ? lockFile.Known is not null || file.IsOpen && !hadWal : !file.Is(lockFile.Known);
+            file.Begins(path, isDurable, lockFile);
             return file;
         }
         catch (SqliteException error)
         {
             file?.Dispose();
             throw new ChatFileException($"{path} cannot be used: {error.Message}", existed && MayPass(error), error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            file?.Dispose();
+            throw new ChatFileException($"{path} cannot be used: {error.Message}", existed, error);
         }
         catch
         {
@@ -131,6 +71,58 @@ sealed class ChatFile : IDisposable
 
     // What is said of the place, not of the file: full, locked, not writable.
     static bool MayPass(SqliteException error) => error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
+
+    // For its owner alone; SQLite makes the WAL like it.
+    static void Create(string path)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        new FileStream(path, options).Dispose();
+    }
+
+    // Under a file that was restored lies the WAL of the one that it replaced, if that server was killed: SQLite would write the one into the other.
+    // Nothing has the file open now, so it can be looked into.
+    static bool SetStaleWalAside(string path, Known? known)
+    {
+        if (known is not { } last || new FileInfo(WalOf(path)).Length == 0)
+            return false;
+        Span<byte> header = stackalloc byte[20];
+        using (FileStream file = File.OpenRead(path))
+            if (file.ReadAtLeast(header, header.Length, throwOnEndOfStream: false) < header.Length)
+                return false;
+        bool hasWal = header[18] == 2; // a copy that VACUUM made has none
+        if (hasWal && last.Has(ReadMark(path).Mark))
+            return false;
+        File.Move(WalOf(path), WalOf(path) + "-stale", overwrite: true);
+        File.Delete(path + "-shm");
+        return true;
+    }
+
+    /// <summary>
+    /// For those who only read. A file that was closed cleanly, in a place where no WAL can be made, is taken for one that nobody changes.
+    /// </summary>
+    /// <exception cref="SqliteException">It cannot be had now.</exception>
+    public static ChatFile OpenForReading(string path)
+    {
+        ChatFile? file = null;
+        try
+        {
+            file = new ChatFile(path, SqliteOpenMode.ReadOnly);
+            file.Ask("SELECT count(*) FROM sqlite_schema"); // looks for the WAL
+            return file;
+        }
+        catch (SqliteException error) when (error.SqliteErrorCode is raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY && new FileInfo(WalOf(path)) is not { Exists: true, Length: > 0 })
+        {
+            file?.Dispose();
+            return OpenAsItIs(path);
+        }
+        catch
+        {
+            file?.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>A checkpoint by a connection of its own.</summary>
     public static void Checkpoint(string path)
@@ -143,23 +135,50 @@ sealed class ChatFile : IDisposable
         catch (SqliteException) { } // whatever it is, the writer meets it, too
     }
 
-    /// <summary>Moves the WAL into the file, as far as nobody reads it. Once that is all of it, the WAL begins anew from the front.</summary>
-    public void Checkpoint() => Execute("PRAGMA wal_checkpoint(PASSIVE)");
+    /// <summary>The mark of the file itself, whatever its WAL has; "": it has none, or cannot be read.</summary>
+    public static (string Mark, long SchemaVersion) ReadMark(string path)
+    {
+        try
+        {
+            using ChatFile file = OpenAsItIs(path);
+            return (file.Mark, file.SchemaVersion);
+        }
+        catch (SqliteException)
+        {
+            return ("", 0);
+        }
+    }
 
-    /// <exception cref="SqliteException">It cannot be had now.</exception>
-    public static ChatFile OpenForReading(string path) => new(path, SqliteOpenMode.ReadOnly);
+    static ChatFile OpenAsItIs(string path) =>
+        new($"file:{string.Join('/', path.Split(Path.DirectorySeparatorChar).Select(Uri.EscapeDataString))}?immutable=1", SqliteOpenMode.ReadOnly);
+
+    public static string WalOf(string path) => path + "-wal";
 
     /// <summary>Set to false after a failure that another connection may not have.</summary>
     public bool IsWhole { get; set; } = true;
 
-    /// <summary>Whether what was just committed is where SQLite will look for it: in a log that nobody has deleted under us.</summary>
-    public bool HasLog()
+    /// <summary>It is not the one that was written last, or has lost its newest part: its logs are others, and have got new epochs.</summary>
+    public bool IsAnother { get; private set; }
+
+    /// <summary>There was a WAL beside it that is another file's.</summary>
+    public bool HadStaleWal { get; private init; }
+
+    /// <summary>As of this connection: with what the WAL has.</summary>
+    public string Mark => AskText("SELECT mark FROM state");
+
+    public long SchemaVersion => Ask("PRAGMA schema_version");
+
+    /// <summary>Whether there is another file at its path, or none. Always false where an open file cannot be moved (Windows).</summary>
+    public bool HasMoved => FileControl(_connection.Handle!, 0, HasMovedQuery, out int moved) == raw.SQLITE_OK && moved != 0;
+
+    /// <summary>Moves the WAL into the file, as far as nobody reads it. Once that is all of it, the WAL begins anew from the front.</summary>
+    public void Checkpoint() => Execute("PRAGMA wal_checkpoint(PASSIVE)");
+
+    /// <summary>Writes all this connection sees into a new file.</summary>
+    public void CopyTo(string path)
     {
-        var log = new FileInfo(LogPath(_path));
-        long length = log.Exists ? log.Length : 0;
-        bool has = length > 0 && length >= _logLength; // it is written anew from the front, and never gets shorter
-        _logLength = length;
-        return has;
+        Create(path);
+        Execute($"VACUUM INTO '{path.Replace("'", "''")}'");
     }
 
     public Statement Begin => field ??= Prepare("BEGIN IMMEDIATE");
@@ -180,6 +199,9 @@ sealed class ChatFile : IDisposable
     public Statement FindKey => field ??= Prepare("SELECT seq FROM key_hash WHERE hash = ?1");
     public Statement ForgetKey => field ??= Prepare("DELETE FROM key_hash WHERE hash = ?1 AND seq = ?2");
 
+    public Statement RoomsAfter => field ??= Prepare("SELECT id, name FROM room WHERE id > ?1 ORDER BY id LIMIT 256");
+    public Statement SetMark => field ??= Prepare("UPDATE state SET mark = ?1");
+
     /// <summary>The room's row and where its log is; an id of 0 when there is none.</summary>
     public (long Id, LogHead Head) ReadHead(string room, string newEpoch)
     {
@@ -195,10 +217,10 @@ sealed class ChatFile : IDisposable
         return (id, new LogHead(epoch, Math.Clamp(first, 1, next), next));
     }
 
-    /// <summary>Within a transaction: writes what a long message needs, where messages go, and takes it back. Fails when a message would.</summary>
-    public void Probe()
+    /// <summary>Within a transaction: writes a message of this length, and takes it back. Fails when that would.</summary>
+    public void Probe(int bytes)
     {
-        AddPage.Bind(1, -1).Bind(2, "").Bind(3, new byte[256 << 10]).Run();
+        AddPage.Bind(1, -1).Bind(2, "").Bind(3, new byte[bytes]).Run();
         ForgetPage.Bind(1, -1).Run();
     }
 
@@ -214,6 +236,13 @@ sealed class ChatFile : IDisposable
         Dispose();
     }
 
+    /// <summary>Leaves file and WAL as they are: they do not belong together any more.</summary>
+    public void CloseAsItIs()
+    {
+        _ = raw.sqlite3_db_config(_connection.Handle!, NoCheckpointOnClose, 1, out _);
+        Dispose();
+    }
+
     public void Dispose()
     {
         foreach (Statement statement in _statements)
@@ -221,33 +250,60 @@ sealed class ChatFile : IDisposable
         _connection.Dispose();
     }
 
-    // A file that is no database, or a broken one, or not ours, is found out before anything is written to it.
-    void Check()
-    {
-        bool isNew = Ask("SELECT count(*) FROM sqlite_schema") == 0;
-        if (!isNew && Ask("PRAGMA application_id") != ApplicationId)
-            throw new ChatFileException($"{_path} is another program's database", mayPass: false);
-        if (Ask("PRAGMA user_version") is var version && version > s_migrations.Length)
-            throw new ChatFileException($"{_path} was written by a newer ChatMinimal (schema {version}; this one knows {s_migrations.Length})", mayPass: false);
-    }
-
-    void Migrate()
-    {
-        for (long version = Ask("PRAGMA user_version"); version < s_migrations.Length; version++)
-            Execute($"BEGIN IMMEDIATE; {s_migrations[version]}\n; PRAGMA application_id = {ApplicationId}; PRAGMA user_version = {version + 1}; COMMIT");
-    }
-
-    long Ask(string sql)
+    public long Ask(string sql)
     {
         using var statement = new Statement(_connection, sql);
         return statement.Scalar() ?? 0;
     }
 
-    void Execute(string sql)
+    public void Execute(string sql)
     {
         using SqliteCommand command = _connection.CreateCommand();
         command.CommandText = sql;
         command.ExecuteNonQuery();
+    }
+
+    bool IsOpen => Ask("SELECT is_open FROM state") == 1; // a server writes to it, or was killed
+
+    // Whether it is the file that was written last, with all that was written.
+    bool Is(Known? known)
+    {
+        if (known is not { } last || !last.Has(Mark))
+            return false;
+        if (last.Page != 0 && AskText($"SELECT at FROM page WHERE id = {last.Page}") != last.At)
+            return false;
+        return !IsOpen || last.Boot is Known.AnyBoot || last.Boot == Known.ThisBoot; // else the machine went down with it
+    }
+
+    void Begins(string path, bool isDurable, LockFile lockFile)
+    {
+        if (IsAnother)
+            Execute("UPDATE room SET epoch = lower(hex(randomblob(16)))");
+        Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+        (string main, _) = ReadMark(path);
+        bool isAll = main == Mark; // else somebody reads, and the mark must do
+        Known known = lockFile.Known is { } last && !IsAnother ? last : new Known("", "", 0, Known.NoTime, "");
+        lockFile.Remember(known with { Old = main, Mark = isAll ? NewMark() : Mark, Boot = isDurable ? Known.AnyBoot : Known.ThisBoot });
+        Execute($"UPDATE state SET is_open = 1, mark = '{lockFile.Known!.Value.Mark}'");
+        Execute("PRAGMA wal_checkpoint(TRUNCATE)"); // so that this much is known even without the WAL
+        ForgetOldMark(path, lockFile);
+    }
+
+    /// <summary>After a checkpoint: when all of it went well, the file has the newest mark, and no other one is right any more.</summary>
+    public static void ForgetOldMark(string path, LockFile lockFile)
+    {
+        if (lockFile.Known is { } known && known.Old != known.Mark && ReadMark(path).Mark == known.Mark)
+            lockFile.Remember(known with { Old = known.Mark });
+    }
+
+    public static string NewMark() => Guid.NewGuid().ToString("N");
+
+    string AskText(string sql)
+    {
+        using var statement = new Statement(_connection, sql);
+        string text = statement.Step() ? statement.Text(0) ?? "" : "";
+        statement.Reset();
+        return text;
     }
 
     Statement Prepare(string sql)
@@ -257,7 +313,8 @@ sealed class ChatFile : IDisposable
         return statement;
     }
 
-    static string LogPath(string path) => path + "-wal";
+    [DllImport("e_sqlite3", EntryPoint = "sqlite3_file_control")]
+    static extern int FileControl(sqlite3 database, nint name, int operation, out int result); // which SQLitePCL does not have
 }
 
 /// <summary>The chat file cannot be used. For the operator, in one line.</summary>

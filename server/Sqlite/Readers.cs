@@ -6,14 +6,12 @@ namespace ChatMinimal.Sqlite;
 /// </summary>
 sealed class Readers(string path) : IDisposable
 {
-    const int Most = 4; // at once: more would not be faster, and each may hold 2 MB of the file in memory
-
+    static readonly int s_most = Math.Clamp(Environment.ProcessorCount / 2, 2, 4); // at once: each takes a thread of the pool, and up to 2 MB
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(0.5);
 
-    readonly SemaphoreSlim _turns = new(Most); // first come, first served
+    readonly SemaphoreSlim _turns = new(s_most); // first come, first served
     readonly Lock _lock = new();
     readonly Stack<ChatFile> _idle = [];
-    int _age; // how often all of them were given up
 
     /// <summary>Reads one snapshot of the file, on another thread than this one, which may be the writer's.</summary>
     public async Task<T> ReadAsync<T>(Func<ChatFile, T> read, CancellationToken cancel)
@@ -43,34 +41,35 @@ sealed class Readers(string path) : IDisposable
         }
     }
 
-    /// <summary>Those open now are closed, once they are idle: the file at the path, or its WAL, is not the one they have.</summary>
-    public void Reset()
+    /// <summary>Closes all of them while this is done, for the file at the path, or its WAL, will not be the one they have.</summary>
+    public void Without(Action action)
     {
-        lock (_lock)
+        for (int i = 0; i < s_most; i++)
+            _turns.Wait();
+        try
         {
-            _age++;
-            while (_idle.TryPop(out ChatFile? file))
-                file.Dispose();
+            CloseIdle();
+            action();
+        }
+        finally
+        {
+            _turns.Release(s_most);
         }
     }
 
     /// <summary>Waits for those who still read, for a while.</summary>
     public void Dispose()
     {
-        for (int i = 0; i < Most && _turns.Wait(s_stopTimeout); i++) { }
-        Reset();
+        for (int i = 0; i < s_most && _turns.Wait(s_stopTimeout); i++) { }
+        CloseIdle();
         _turns.Dispose();
     }
 
     T Use<T>(Func<ChatFile, T> read)
     {
-        int age;
         ChatFile? file;
         lock (_lock)
-        {
-            age = _age;
             _idle.TryPop(out file);
-        }
         try
         {
             file ??= ChatFile.OpenForReading(path);
@@ -78,16 +77,20 @@ sealed class Readers(string path) : IDisposable
             T result = read(file);
             file.Rollback.Run();
             lock (_lock)
-                if (age == _age)
-                {
-                    _idle.Push(file);
-                    file = null;
-                }
+                _idle.Push(file);
+            file = null;
             return result;
         }
         finally
         {
-            file?.Dispose();
+            file?.Dispose(); // it failed, and another one may not
         }
+    }
+
+    void CloseIdle()
+    {
+        lock (_lock)
+            while (_idle.TryPop(out ChatFile? file))
+                file.Dispose();
     }
 }

@@ -10,16 +10,22 @@ sealed class Retention(ChatOptions options)
     const int TrimAtOnce = 256;   // pages a transaction and room: a millisecond or two
     const int TrimEvery = 256;    // messages
 
+    public static readonly TimeSpan Every = TimeSpan.FromHours(1); // how long a message may stay beyond KeepDays
+
     readonly int _keepMessages = options.KeepMessages;
+    readonly TimeSpan _keepFor = TimeSpan.FromDays(options.KeepDays);
 
     /// <summary>What is no longer retained may not be deleted yet; it is no longer shown.</summary>
     public LogHead Clip(LogHead head) => _keepMessages == 0 ? head : head with { First = Math.Max(head.First, head.Next - _keepMessages) };
 
-    public void Trim(ChatFile file, RoomLog log)
+    /// <summary>Whether anything was deleted.</summary>
+    public bool Trim(ChatFile file, RoomLog log, DateTime now)
     {
-        if (_keepMessages == 0 || log.Next < log.TrimAt)
-            return;
-        long first = log.Next - _keepMessages, firstKey = log.Next - KeysKept, before = log.First;
+        bool isTime = _keepFor > TimeSpan.Zero && now >= log.TrimTime, isFull = _keepMessages > 0 && log.Next >= log.TrimAt;
+        if (!isTime && !isFull)
+            return false;
+        long first = Math.Max(_keepMessages > 0 ? log.Next - _keepMessages : 0, _keepFor > TimeSpan.Zero ? FirstSince(file, log, now - _keepFor) : 0);
+        long firstKey = log.Next - KeysKept, before = log.First;
         List<OldPage> forgotten = PagesBefore(file, log, from: 0, Math.Min(first, firstKey));
         foreach (OldPage page in forgotten)
         {
@@ -40,8 +46,28 @@ sealed class Retention(ChatOptions options)
         }
         if (log.First > before)
             file.SetRoom.Bind(1, log.Id).Bind(2, log.First).Bind(3, log.Next).Run();
-        bool isAll = forgotten.Count < TrimAtOnce && stripped.Count < TrimAtOnce;
-        log.TrimAt = log.Next + (isAll ? Math.Min(_keepMessages, TrimEvery) : 1); // worth the look again
+        if (forgotten.Count < TrimAtOnce && stripped.Count < TrimAtOnce) // worth the look again
+            (log.TrimAt, log.TrimTime) = (log.Next + Math.Min(_keepMessages, TrimEvery), now + Every);
+        return forgotten.Count + stripped.Count > 0;
+    }
+
+    // The last seq of the oldest page that is young enough, as far as one transaction goes. What time it is of nobody knows is as old as its neighbours.
+    static long FirstSince(ChatFile file, RoomLog log, DateTime since)
+    {
+        string oldest = Page.FormatTime(since);
+        long first = 0;
+        Statement rows = file.ReadPages.Bind(1, Page.IdOf(log.Id, log.First)).Bind(2, Page.LastIdOf(log.Id));
+        for (int i = 0; i < TrimAtOnce && rows.Step(); i++)
+        {
+            if (rows.IsText(1) && string.CompareOrdinal(rows.Text(1), oldest) >= 0)
+            {
+                first = Page.SeqOf(rows.Int64(0));
+                break;
+            }
+            first = Page.SeqOf(rows.Int64(0)) + 1;
+        }
+        rows.Reset();
+        return first;
     }
 
     // A page that cannot be read has no keys that one could forget: it goes like the others.

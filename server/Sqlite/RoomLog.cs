@@ -12,7 +12,8 @@ sealed class RoomLog(string room, LogHead head)
     public string Epoch = head.Epoch;
     public long First, From, Next; // From: where its messages begin
     public List<Message> Written = [];
-    public long TrimAt; // the seq at which it is worth looking for what is no longer retained
+    public long TrimAt; // the seq, or the time, at which it is worth looking for what is no longer retained
+    public DateTime TrimTime;
 
     /// <summary>A transaction begins, in which the file says that the log is here.</summary>
     public void Begin(long id, LogHead found)
@@ -20,6 +21,9 @@ sealed class RoomLog(string room, LogHead head)
         (Id, Epoch, First) = (id, found.Epoch, found.First);
         From = Next = found.Epoch == Head.Epoch ? Math.Max(found.Next, Head.Next) : found.Next;
     }
+
+    /// <summary>It is another log now, which is here.</summary>
+    public void Reset(LogHead head) => (Head, TrimAt, TrimTime) = (head, 0, default);
 
     public List<Message> TakeWritten()
     {

@@ -11,4 +11,16 @@ static partial class SqliteLog
 
     [LoggerMessage(103, LogLevel.Error, "Room {Room}: row {Id} of table page cannot be read; its messages are told as a gap")]
     public static partial void RowDamaged(this ILogger log, string room, long id);
+
+    [LoggerMessage(104, LogLevel.Error, "{File} is not the file that was written last, or has lost its newest part: its rooms get new epochs, and clients start over")]
+    public static partial void AnotherLog(this ILogger log, string file);
+
+    [LoggerMessage(105, LogLevel.Warning, "{Wal} belongs to another file than the one beside it; it was set aside as {Wal}-stale")]
+    public static partial void StaleWal(this ILogger log, string wal);
+
+    [LoggerMessage(106, LogLevel.Error, "Somebody changed {File} under the server ({Place})")]
+    public static partial void FileMoved(this ILogger log, string file, Place place);
+
+    [LoggerMessage(107, LogLevel.Warning, "{Wal} has {Megabytes} MB and grows: some program has been reading the file for long, so that it cannot be emptied (a backup, a forgotten sqlite3?)")]
+    public static partial void LargeWal(this ILogger log, string wal, long megabytes);
 }

@@ -16,6 +16,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
     readonly ILogger _log;
     readonly Readers _readers;
     readonly Writer _writer;
+    readonly ITimer? _sweep;
     readonly Lock _lock = new(); // guards what follows
     readonly HashSet<long> _damaged = [];
     Task _check = Task.CompletedTask;
@@ -28,6 +29,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
         (_clock, _log) = (clock, log);
         _readers = new Readers(path);
         _writer = new Writer(path, options, clock, log, _readers);
+        if (options.KeepDays > 0)
+            _sweep = clock.CreateTimer(_ => _ = SweepAsync(), null, TimeSpan.Zero, Retention.Every);
     }
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => ReadAsync(file => HeadOf(file, room).Head, cancel);
@@ -58,7 +61,35 @@ sealed class SqliteStore : IMessageStore, IDisposable
         }
     }
 
-    public void Dispose() => _writer.Dispose();
+    public void Dispose()
+    {
+        _sweep?.Dispose();
+        _writer.Dispose();
+    }
+
+    // Messages grow old in rooms that nobody writes to, too: each is visited, as if nothing had been said in it.
+    async Task SweepAsync()
+    {
+        try
+        {
+            for (long last = 0; await ReadAsync(file => RoomsAfter(file, last), default) is { Names: { Count: > 0 } names, Last: var next }; last = next)
+                foreach (string room in names)
+                    await _writer.SubmitAsync(room, []);
+        }
+        catch (StoreUnavailableException) { } // in an hour, then
+    }
+
+    static (List<string> Names, long Last) RoomsAfter(ChatFile file, long last)
+    {
+        var names = new List<string>();
+        Statement rows = file.RoomsAfter.Bind(1, last);
+        while (rows.Step())
+        {
+            last = rows.Int64(0);
+            names.Add(rows.Text(1) ?? "");
+        }
+        return (names, last);
+    }
 
     async ValueTask<T> ReadAsync<T>(Func<ChatFile, T> read, CancellationToken cancel)
     {

@@ -14,16 +14,20 @@ sealed class Writer : IDisposable
     const int LargestBatch = 4 << 20;  // bytes of them, likewise
     const int LargestQueue = 64 << 20; // bytes that wait, of everyone together: about a second's worth; beyond it messages are refused
     const int LongWal = 4 << 20;       // bytes written, more or less, between two checkpoints
+    const long LargeWal = 64 << 20;    // bytes on the disk that the operator is told of, and then of each doubling
+    const int LargeProbe = 256 << 10;  // bytes: while something is wrong, there must be room for a long message
     const int MostIdleLogs = 1024;     // rooms that nobody follows: to know them saves little
 
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(1);
 
     readonly string _path;
     readonly bool _isDurable;
+    readonly long _minFreeBytes;
     readonly Retention _retention;
     readonly TimeProvider _clock;
     readonly ILogger _log;
     readonly Readers _readers;
+    readonly LockFile _lockFile;
     readonly Thread _thread;
     readonly AutoResetEvent _work = new(false);
 
@@ -36,6 +40,9 @@ sealed class Writer : IDisposable
 
     // The thread's.
     ChatFile? _file; // null until it can be had
+    FilePlace _place;
+    long? _freeSeenAt;
+    long _toldWal = LargeWal / 2;
     readonly List<RoomLog> _touched = []; // by the transaction of the moment
     readonly Dictionary<long, long> _ends = []; // next by room id, of rooms that have grown since their rows were told
     long _writtenBytes; // more or less, since the last checkpoint began
@@ -45,23 +52,29 @@ sealed class Writer : IDisposable
     /// <exception cref="ChatFileException">The file cannot be used, and why.</exception>
     public Writer(string path, ChatOptions options, TimeProvider clock, ILogger log, Readers readers)
     {
-        (_path, _isDurable, _clock, _log, _readers) = (path, options.IsDurable, clock, log, readers);
-        _retention = new Retention(options);
+        (_path, _isDurable, _minFreeBytes, _clock, _log, _readers) = (path, options.IsDurable, options.MinFreeBytes, clock, log, readers);
+        (_retention, _lockFile, _place) = (new Retention(options), new LockFile(path), new FilePlace(path));
         try
         {
-            _file = ChatFile.OpenForWriting(_path, _isDurable);
+            _lockFile.Take();
+            _file = Open();
         }
         catch (ChatFileException error) when (error.MayPass)
         {
             CheckThatItCanBeRead(error);
             SetTrouble(error.Message);
         }
+        catch
+        {
+            _lockFile.Dispose();
+            throw;
+        }
         _thread = new Thread(Run) { IsBackground = true, Name = "sqlite writer" };
         _thread.Start();
     }
 
-    /// <summary>The epoch of rooms that begin while this process runs.</summary>
-    public string NewEpoch { get; } = Guid.NewGuid().ToString("N");
+    /// <summary>The epoch of rooms that begin in this file while this process runs.</summary>
+    public string NewEpoch { get; private set; } = Guid.NewGuid().ToString("N");
 
     public LogHead Clip(LogHead head) => _retention.Clip(head);
 
@@ -117,6 +130,7 @@ sealed class Writer : IDisposable
             return;
         _checkpoint?.Wait();
         CloseFile();
+        _lockFile.Dispose();
         _work.Dispose();
     }
 
@@ -201,29 +215,71 @@ sealed class Writer : IDisposable
     void Commit(ReadOnlySpan<Submitted> batch)
     {
         _touched.Clear();
-        ChatFile file = _file is { IsWhole: true } ? _file : Reopen();
+        CheckFreeBytes();
+        if (_file is not { IsWhole: true } || _file.HasMoved)
+            Reopen();
+        ChatFile file = _file!;
         file.Begin.Run();
         DateTime now = Now; // a batch is of one moment
         foreach (Submitted submitted in batch)
             if (submitted.Room is { } room)
                 Add(file, LogOf(file, room), submitted, now);
             else
-                file.Probe();
+                file.Probe(_trouble is null ? 1 : LargeProbe);
+        Known known = Write(file, now);
+        file.Commit.Run();
+        _lockFile.Remember(known);
+        Settle();
+    }
+
+    // What was added, and what follows from it. Returns what is known of the file when that is committed.
+    Known Write(ChatFile file, DateTime now)
+    {
+        Known known = _lockFile.Known!.Value;
+        bool isTrimmed = false;
         foreach (RoomLog log in _touched)
         {
             _writtenBytes += Batch.Write(file, log);
-            _retention.Trim(file, log);
-        }
-        foreach (RoomLog log in _touched)
             _ends[log.Id] = log.Next;
-        bool isDue = _checkpoint is null && _writtenBytes > LongWal;
-        if (isDue)
+            isTrimmed |= _retention.Trim(file, log, now);
+        }
+        if (isTrimmed) // perhaps of the newest page
+            _lockFile.Remember(known = known with { Page = 0, At = Known.NoTime });
+        if (_touched.FindLast(log => log.Written.Count > 0) is { } newest)
+            known = known with { Page = Page.IdOf(newest.Id, newest.Next - 1), At = Page.FormatTime(now) };
+        if (_checkpoint is null && _writtenBytes > LongWal && known.Old == known.Mark)
+        {
+            _lockFile.Remember(_lockFile.Known!.Value with { Old = known.Mark, Mark = ChatFile.NewMark() });
+            known = known with { Old = known.Mark, Mark = _lockFile.Known!.Value.Mark };
+            file.SetMark.Bind(1, known.Mark).Run();
             KeepEnds(file);
-        file.Commit.Run();
-        if (isDue)
-            _ends.Clear();
-        if (!file.HasLog())
+        }
+        return known;
+    }
+
+    // It is committed: also where the next start will look for it? Where our handles have everything it is put there.
+    void Settle()
+    {
+        Place place = _place.Look(_file!, _lockFile.Known!.Value, isCheckpointing: _checkpoint is not null);
+        if (place == Place.Same)
+            return;
+        _log.FileMoved(_path, place);
+        if (place is Place.Gone or Place.NoWal)
             Reopen();
+        else
+            _file!.IsWhole = false; // the next batch opens what is there now
+        if (_file is not { IsWhole: true, IsAnother: false })
+            throw new StoreUnavailableException($"{_path} was replaced");
+    }
+
+    // For messages, not for what is read. Asked once a second, for it asks the disk.
+    void CheckFreeBytes()
+    {
+        if (_minFreeBytes == 0 || (_freeSeenAt is { } at && _clock.GetElapsedTime(at) < TimeSpan.FromSeconds(1)))
+            return;
+        if (new DriveInfo(Path.GetDirectoryName(_path)!).AvailableFreeSpace < _minFreeBytes)
+            throw new StoreUnavailableException($"less than {_minFreeBytes} bytes are free on the disk of {_path} (Chat:MinFreeBytes)");
+        _freeSeenAt = _clock.GetTimestamp();
     }
 
     // Now and then, so that rows that somebody deletes at the end of a log later on are known to be missing.
@@ -307,8 +363,9 @@ sealed class Writer : IDisposable
         try
         {
             var follower = new Follower(room, tell, Leave);
-            // Nothing is committed meanwhile, so that a reader sees all there is; it can be had even when the file cannot be written to.
-            LogHead head = HeadOf(room) ?? _retention.Clip(_readers.Read(file => file.ReadHead(room, NewEpoch)).Head);
+            // Nothing is committed meanwhile, so this is where the log is. A reader can be had even when the file cannot be written to.
+            LogHead head = HeadOf(room)
+                ?? _retention.Clip((_file is { IsWhole: true } file ? file.ReadHead(room, NewEpoch) : _readers.Read(file => file.ReadHead(room, NewEpoch))).Head);
             lock (_lock)
             {
                 if (!_logs.TryGetValue(room, out RoomLog? log))
@@ -344,7 +401,7 @@ sealed class Writer : IDisposable
         catch (Exception second) when (second is SqliteException or ObjectDisposedException) { } // it is rolled back already
         foreach (RoomLog log in _touched)
             log.TakeWritten();
-        if (_file is not null && error is not SqliteException { SqliteErrorCode: SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_FULL })
+        if (_file is not null && error is not StoreUnavailableException and not SqliteException { SqliteErrorCode: SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_FULL })
             _file.IsWhole = false;
         foreach (Submitted submitted in batch)
             submitted.SetException(new StoreUnavailableException(error.Message, error));
@@ -359,30 +416,92 @@ sealed class Writer : IDisposable
             try
             {
                 _file!.Checkpoint();
+                ChatFile.ForgetOldMark(_path, _lockFile);
             }
             catch (SqliteException error)
             {
                 SetTrouble(error.Message); // the WAL has everything, and gets longer
             }
+            if (_place.WalLength >= 2 * _toldWal)
+                _log.LargeWal(ChatFile.WalOf(_path), (_toldWal = _place.WalLength) >> 20);
         }
         else if (_checkpoint is null && _writtenBytes > LongWal)
         {
             _writtenBytes = 0;
+            _ends.Clear();
             _checkpoint = Task.Run(() => ChatFile.Checkpoint(_path));
         }
     }
 
-    // After a failure that may lie in the connection, or when somebody has deleted the WAL under us: ours, still open, is checkpointed.
-    ChatFile Reopen()
+    // After a failure that may lie in the connection, or when the file is not where it was.
+    void Reopen()
     {
-        _readers.Reset(); // their idea of the WAL is the old one
-        _checkpoint?.Wait();
-        CloseFile();
-        return _file = ChatFile.OpenForWriting(_path, _isDurable);
+        _lockFile.Take(); // it may have been deleted with the file, and another server have come
+        _readers.Without(() =>
+        {
+            _checkpoint?.Wait();
+            _checkpoint = null;
+            if (_file is { HasMoved: true } && !File.Exists(_path))
+                PutBack(_file);
+            CloseFile();
+            _file = Open();
+            if (_file.IsAnother)
+                BeginAnew();
+        });
+    }
+
+    // Somebody has deleted or renamed the file: our connection still has it, and all that was committed.
+    void PutBack(ChatFile file)
+    {
+        string copy = _path + "-new";
+        File.Delete(copy);
+        file.CopyTo(copy);
+        File.Delete(ChatFile.WalOf(_path)); // ours, without its file
+        File.Delete(_path + "-shm");
+        File.Move(copy, _path);
+    }
+
+    ChatFile Open()
+    {
+        var file = ChatFile.OpenForWriting(_path, _isDurable, _lockFile);
+        _place = new FilePlace(_path);
+        if (file.HadStaleWal)
+            _log.StaleWal(ChatFile.WalOf(_path));
+        if (file.IsAnother)
+            _log.AnotherLog(_path);
+        return file;
+    }
+
+    // What is in the file now are other logs: new epochs, and everyone who follows is told.
+    void BeginAnew()
+    {
+        NewEpoch = Guid.NewGuid().ToString("N");
+        _ends.Clear();
+        var told = new List<(Follower[] Followers, LogPage Page)>();
+        lock (_lock)
+            foreach (RoomLog log in _logs.Values.ToArray())
+                if (log.Followers.Count == 0)
+                {
+                    _logs.Remove(log.Room);
+                }
+                else
+                {
+                    log.Reset(_retention.Clip(_file!.ReadHead(log.Room, NewEpoch).Head));
+                    told.Add(([.. log.Followers], new LogPage(log.Head, log.Head.Next, [])));
+                }
+        foreach ((Follower[] followers, LogPage page) in told)
+            foreach (Follower follower in followers)
+                Tell(follower, page);
     }
 
     void CloseFile()
     {
+        if (_file is { HasMoved: false } file && _place.Look(file, _lockFile.Known ?? default, isCheckpointing: false) == Place.Overwritten)
+        {
+            file.CloseAsItIs();
+            _file = null;
+            return;
+        }
         try
         {
             if (_file is not null)
