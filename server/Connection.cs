@@ -103,7 +103,7 @@ sealed class Connection(
             {
                 while (!_isDeaf && _reader.Read(ref bytes) is var heard && heard != Heard.NotYet)
                 {
-                    isNew = true;
+                    isNew |= heard == Heard.Text; // a ping between two fragments brings the message no further
                     await HearAsync(heard);
                 }
             }

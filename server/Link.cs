@@ -27,8 +27,11 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     readonly PipeReader _input;
     readonly DirectOutput? _direct;
     readonly long _openedAt;
+    readonly CancellationToken _peerEnded;
+    readonly CancellationTokenRegistration _endOfHttp;
     Standstill _standstill;
-    bool _wasHeard, _isUpgraded;
+    bool _wasHeard;
+    volatile bool _isUpgraded;
     (Action<object> Action, object State)[] _beats = [];
     Func<Task>? _talk;
 
@@ -36,6 +39,15 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     {
         (_connection, _links, _openedAt) = (connection, links, links.Clock.GetTimestamp());
         _input = connection.Transport.Input;
+        // HTTP aborts a connection whose peer ends its side. A WebSocket's last message may come right before that end.
+        _peerEnded = connection.ConnectionClosed;
+        var httpEnded = new CancellationTokenSource();
+        connection.ConnectionClosed = httpEnded.Token;
+        _endOfHttp = _peerEnded.UnsafeRegister(_ =>
+        {
+            if (!_isUpgraded)
+                httpEnded.Cancel();
+        }, null);
         Input = new LentReader(this);
         _socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
         // Not where there is no socket; nor on Windows, where nobody has tried it.
@@ -80,8 +92,9 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
             headers.SecWebSocketProtocol = subprotocol;
         // Kestrel's own idea of too slow is for downloads; here the send timeout decides.
         http.Features.Get<IHttpMinResponseDataRateFeature>()?.MinDataRate = null;
+        link._isUpgraded = true; // before the peer can know
+        link._endOfHttp.Unregister();
         Stream stream = await upgrade.UpgradeAsync();
-        link._isUpgraded = true;
         if (IsBare(http))
             return new Transport(link._input, new Output(link.Output, link._direct, clock), link, tls: null);
         SslStream? tls = http.Features.Get<ISslStreamFeature>()?.SslStream;
@@ -98,7 +111,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     }
 
     /// <summary>Triggered when the peer has ended its side, or is gone.</summary>
-    public CancellationToken PeerEnded => _connection.ConnectionClosed;
+    public CancellationToken PeerEnded => _peerEnded;
 
     /// <summary>Ends it at once: the peer gets no more, not even a reason.</summary>
     public void Abort() => _connection.Abort();
