@@ -11,10 +11,11 @@ sealed class BuiltProcess : IDisposable
     // A published server to run instead of the one that was built.
     static readonly string? s_published = Environment.GetEnvironmentVariable("E2E_SERVER");
 
-    BuiltProcess(string program, string environment, string[] arguments)
+    BuiltProcess(string program, string environment, string[] arguments, string? network = null)
     {
         string? published = program == "Server" ? s_published : null;
-        var start = new ProcessStartInfo(published ?? "dotnet", published is null ? [PathOf(program), .. arguments] : arguments)
+        string[] command = [.. network is null ? (string[])[] : ["ip", "netns", "exec", network], .. published is null ? (string[])["dotnet", PathOf(program)] : [published], .. arguments];
+        var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -33,6 +34,9 @@ sealed class BuiltProcess : IDisposable
     public static BuiltProcess Client(params string[] arguments) => new("Client", "Development", arguments);
 
     public static BuiltProcess Server(string environment, params string[] arguments) => new("Server", environment, arguments);
+
+    /// <summary>Likewise, in a network namespace of this machine.</summary>
+    public static BuiltProcess ServerIn(string network, string environment, params string[] arguments) => new("Server", environment, arguments, network);
 
     public static bool HasPublishedServer => s_published is not null;
 

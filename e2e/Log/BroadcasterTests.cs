@@ -7,6 +7,25 @@ namespace ChatMinimal.E2E.Log;
 
 public sealed class BroadcasterTests
 {
+    [Test]
+    public async Task What_becomes_due_while_the_pump_is_at_work_is_not_slept_over()
+    {
+        var clock = new FakeTimeProvider();
+        var again = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int sweeps = 0;
+        using var broadcaster = new Broadcaster(() =>
+        {
+            if (++sweeps == 1)
+                clock.Advance(TimeSpan.FromSeconds(1)); // the next one is due, and nobody is asleep who could be woken
+            else
+                again.TrySetResult();
+            return [];
+        }, clock, NullLogger.Instance);
+        clock.Advance(TimeSpan.FromSeconds(1));
+        using CancellationTokenSource limit = Rig.Patience();
+        await again.Task.WaitAsync(limit.Token);
+    }
+
     /// <summary>
     /// The pump looks whether there is work, finds none, and goes to sleep: a room that grows in between must not be slept over. Time
     /// stands still here, so that no sweep wakes the pump instead.
