@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.Versioning;
 using ChatMinimal.E2E.Page;
 using Microsoft.Playwright;
 using NUnit.Framework;
@@ -9,7 +10,7 @@ namespace ChatMinimal.E2E.Proxies;
 /// The page in a real browser on the ports that an address does not name: 443 behind a proxy, 80 without one. In a network namespace
 /// of its own, so that no port of the machine is touched; only where one may make one.
 /// </summary>
-[Platform("Linux", Reason = "network namespaces")]
+[Platform("Linux", Reason = "network namespaces"), SupportedOSPlatform("linux")]
 public sealed class DefaultPortTests : IDisposable
 {
     readonly ChatFolder _folder = new();
