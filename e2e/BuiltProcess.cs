@@ -11,10 +11,9 @@ sealed class BuiltProcess : IDisposable
     // A published server to run instead of the one that was built.
     static readonly string? s_published = Environment.GetEnvironmentVariable("E2E_SERVER");
 
-    BuiltProcess(string program, string environment, string[] arguments, string? network = null)
+    BuiltProcess(string assembly, string environment, string[] arguments, string? published = null, string? network = null)
     {
-        string? published = program == "Server" ? s_published : null;
-        string[] command = [.. network is null ? (string[])[] : ["ip", "netns", "exec", network], .. published is null ? (string[])["dotnet", PathOf(program)] : [published], .. arguments];
+        string[] command = [.. network is null ? (string[])[] : ["ip", "netns", "exec", network], .. published is null ? (string[])["dotnet", assembly] : [published], .. arguments];
         var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardInput = true,
@@ -31,12 +30,16 @@ sealed class BuiltProcess : IDisposable
     /// <summary>One of the paths that the project file knows: Root, Server, Client.</summary>
     public static string PathOf(string name) => typeof(BuiltProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(known => known.Key == name).Value!;
 
-    public static BuiltProcess Client(params string[] arguments) => new("Client", "Development", arguments);
+    public static BuiltProcess Client(params string[] arguments) => new(PathOf("Client"), "Development", arguments);
 
-    public static BuiltProcess Server(string environment, params string[] arguments) => new("Server", environment, arguments);
+    public static BuiltProcess Server(string environment, params string[] arguments) => new(PathOf("Server"), environment, arguments, s_published);
+
+    /// <summary>Any other program, by the path of its assembly.</summary>
+    public static BuiltProcess Of(string assembly, params string[] arguments) => new(assembly, "Development", arguments);
 
     /// <summary>Likewise, in a network namespace of this machine.</summary>
-    public static BuiltProcess ServerIn(string network, string environment, params string[] arguments) => new("Server", environment, arguments, network);
+    public static BuiltProcess ServerIn(string network, string environment, params string[] arguments) => 
+        new(PathOf("Server"), environment, arguments, s_published, network);
 
     public static bool HasPublishedServer => s_published is not null;
 
@@ -70,11 +73,12 @@ sealed class BuiltProcess : IDisposable
         _ = Task.WhenAll(Output.BaseStream.CopyToAsync(Stream.Null), Error.BaseStream.CopyToAsync(Stream.Null));
     }
 
-    /// <summary>Waits for the end of one that is ignored.</summary>
-    public async Task ExitAsync()
+    /// <summary>Waits for the end of one that is ignored; returns the exit code.</summary>
+    public async Task<int> ExitAsync()
     {
         using CancellationTokenSource limit = Rig.Patience();
         await _process.WaitForExitAsync(limit.Token);
+        return _process.ExitCode;
     }
 
     /// <summary>As an operator stops it.</summary>
