@@ -38,7 +38,7 @@ sealed class BuiltProcess : IDisposable
     public static BuiltProcess Of(string assembly, params string[] arguments) => new(assembly, "Development", arguments);
 
     /// <summary>Likewise, in a network namespace of this machine.</summary>
-    public static BuiltProcess ServerIn(string network, string environment, params string[] arguments) => 
+    public static BuiltProcess ServerIn(string network, string environment, params string[] arguments) =>
         new(PathOf("Server"), environment, arguments, s_published, network);
 
     public static bool HasPublishedServer => s_published is not null;
