@@ -6,7 +6,7 @@ namespace ChatMinimal.Sqlite;
 /// </summary>
 sealed class Readers(string path) : IDisposable
 {
-    static readonly int s_most = Math.Clamp(Environment.ProcessorCount / 2, 2, 4); // at once: each takes a thread of the pool, and up to 2 MB
+    static readonly int s_most = Math.Clamp(Environment.ProcessorCount / 2, 1, 4); // at once: each takes a thread of the pool, and up to 2 MB
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(0.5);
 
     readonly SemaphoreSlim _turns = new(s_most); // first come, first served
