@@ -1,21 +1,26 @@
 "use strict";
 
 /**
- * A connection is a cursor in a room's log that outlives its sockets. It knows the last seq it has seen and what it has
- * said without hearing it back; on every new socket it resumes after the one and says the other again. It knows no DOM.
+ * A connection is a cursor in a room's log that outlives its sockets. It knows its position (epoch, seq and time of the last message
+ * seen) and what was written here and is not settled; on every new socket it resumes after the one and sends the other again.
+ * It knows no DOM.
  *
- * Events, each with the server's words in `detail`: message, gap, presence, typing; and hello {…, wasAnother}, refused {…, text},
- * logged {…, isShown}, state {state: "connecting" | "connected" | "waiting" | "offline", retryAt}.
+ * Events, each with the server's message in `detail`: message, gap, presence, typing; and hello {…, isHeld, wasAnother},
+ * refused {…, text}, logged {…, isShown}, left {items of other tabs}, gone {key},
+ * state {state: "connecting" | "connected" | "waiting" | "offline" | "refused", pause?: ms, refusal?: {status, detail}}.
  */
 class ChatConnection extends EventTarget {
-  static SILENCE = 35_000; // ms: two beats of 15 s and some slack; after that the link is dead, whatever the browser says
-  static PATIENCE = 10_000; // ms for an answer: hello, or older messages
+  static SILENCE = 35_000; // ms: two heartbeats of 15 s and some slack; after that the link is dead, whatever the browser says
+  static PATIENCE = 10_000; // ms for an answer
+  static SLOWEST = 8; // times as long, where a link has shown that it is slow
   static FIRST_PAUSE = 500; // ms
   static LONGEST_PAUSE = 30_000; // ms
-  static STEP = 50; // messages to begin with, and each step further back
+  static STEP = 50; // messages to begin with
+  static FOR_GOOD = [400, 401, 403]; // statuses that trying again does not mend
 
   socket = null; // of the moment; null between two
-  isReady = false; // hello was heard on this socket
+  isReady = false; // hello was read on this socket
+  epoch = null;
   last = 0; // the seq seen last
   limits = { message: 65_536 };
   name; // in force
@@ -23,9 +28,13 @@ class ChatConnection extends EventTarget {
   #home;
   #query;
   #outbox;
-  #epoch = null;
+  #at = null; // when message `last` was committed, as it was told
+  #asked = null; // the position that this socket resumes from
+  #step = ChatConnection.STEP;
+  #toldName = "";
   #failures = 0;
-  #heardAt = 0;
+  #slowness = 1;
+  #quiet = new Stopwatch(); // since the server was last heard
   #retry = 0;
 
   /** @param home The URL that `ws` and `messages` are beside. @param query What goes with each: room, and invite if there is one. */
@@ -34,45 +43,43 @@ class ChatConnection extends EventTarget {
     this.#home = home;
     this.#query = query;
     this.name = name;
-    this.#outbox = new Outbox(query.room);
+    this.#outbox = new Outbox([new URL(home).host, query.room], (key) => this.#tell("gone", { key }));
   }
 
-  /** What was said and not yet heard back, oldest first: {key, text}. */
-  get unacknowledged() {
+  /** What is pending or refused, oldest first: {key, text, name, refusal?}. */
+  get unsettled() {
     return this.#outbox.items;
   }
 
-  /** Whether a message of this key was said from here. */
   isMine(key) {
-    return this.#outbox.hasSaid(key);
+    return this.#outbox.isMine(key);
   }
 
-  /** Says a text now, or as soon as there is a link. Returns the message's key. */
+  /** Sends a text now, or as soon as there is a link. Returns its item in the outbox. */
   say(text) {
-    const key = this.#outbox.add(text);
-    this.#send({ type: "say", key, text });
-    return key;
+    const item = this.#outbox.add(text, this.name);
+    this.#sendAll([item]);
+    return item;
+  }
+
+  /** Throws away what was refused. */
+  discard(key) {
+    this.#outbox.remove(key);
   }
 
   setName(name) {
     this.name = name;
-    this.#send({ type: "name", name });
+    if (this.isReady) this.#sendName(name);
+    else if (!this.socket) this.tryNow(); // it may be what was refused
   }
 
   tellTyping() {
     this.#send({ type: "typing" });
   }
 
-  /** What the log holds before this seq: {first, messages}, a step of them, oldest first. Null when it cannot be had now. */
-  async older(before) {
-    try {
-      const address = this.#addressOf("messages", { before, last: ChatConnection.STEP });
-      const response = await fetch(address, { signal: AbortSignal.timeout(ChatConnection.PATIENCE) });
-      const page = await response.json();
-      return page.epoch === this.#epoch ? page : null; // another log's, or a refusal
-    } catch {
-      return null; // no link, or not our words: whoever asked may ask again
-    }
+  /** The address of something beside the page, with the query that lets us in. */
+  addressOf(path, query) {
+    return new URL(`${path}?${new URLSearchParams({ ...this.#query, ...query })}`, this.#home).href;
   }
 
   /** Connects, and from then on does so again whenever the link is lost. */
@@ -81,106 +88,148 @@ class ChatConnection extends EventTarget {
     addEventListener("offline", () => this.#drop());
     addEventListener("pageshow", () => this.#wake());
     document.addEventListener("visibilitychange", () => document.hidden || this.#wake());
-    setInterval(() => this.#isSilent && this.#drop(), 1000);
+    setInterval(() => this.#isSilent && this.#dropAsSlow(), 1000);
     this.#open();
+  }
+
+  /** Does not wait for the next attempt. */
+  tryNow() {
+    this.#failures = 0;
+    if (!this.socket) this.#open();
   }
 
   #open() {
     clearTimeout(this.#retry);
     this.#tell("state", { state: "connecting" });
-    const query = { last: ChatConnection.STEP };
+    const query = { last: this.#step };
     if (this.name) query.name = this.name;
-    if (this.#epoch) Object.assign(query, { epoch: this.#epoch, after: this.last });
-    const socket = new WebSocket(this.#addressOf("ws", query).replace("http", "ws"), "chat.v1");
+    this.#asked = this.epoch;
+    if (this.epoch) Object.assign(query, { epoch: this.epoch, after: this.last }, this.#at && { at: this.#at });
+    this.#toldName = this.name;
+    const address = this.addressOf("ws", query);
+    const socket = new WebSocket(address.replace("http", "ws"), "chat.v1");
     this.socket = socket;
-    this.#heardAt = Date.now();
+    this.#quiet.restart();
+    let isOpened = false;
+    socket.onopen = () => {
+      isOpened = true;
+      if (socket === this.socket) this.#quiet.restart();
+    };
     // The server speaks first. What a socket says that was given up is not heard.
     socket.onmessage = (event) => socket === this.socket && this.#hear(JSON.parse(event.data));
-    socket.onclose = () => socket === this.socket && this.#lose();
-  }
-
-  #addressOf(path, query) {
-    return new URL(`${path}?${new URLSearchParams({ ...this.#query, ...query })}`, this.#home).href;
+    socket.onclose = async () => {
+      const refusal = isOpened || socket !== this.socket ? null : await askRefusal(address);
+      if (socket === this.socket) this.#lose(refusal);
+    };
   }
 
   #hear(said) {
-    this.#heardAt = Date.now();
+    this.#quiet.restart();
     switch (said.type) {
       case "hello":
         return this.#greet(said);
       case "message":
         if (said.seq <= this.last) return;
-        this.last = said.seq;
+        [this.last, this.#at] = [said.seq, said.at];
         break;
       case "gap":
-        this.last = Math.max(this.last, said.to);
+        if (said.to > this.last) [this.last, this.#at] = [said.to, null];
         break;
       case "logged":
         said.isShown = said.seq <= this.last; // else its message is on its way
         break;
       case "refused":
-        if (said.reason === "store_unavailable") return this.#later(() => this.#sayAll());
+        if (said.reason === "store_unavailable") return this.#later(() => this.#sendAll(this.#outbox.items), 0);
+        if (said.reason === "bad_name") this.name = ""; // not to be refused for it at the next handshake
+        this.#outbox.refuse(said.key, said);
+        return this.#tell("refused", said);
+      case "beat":
+        this.#slowness = 1;
     }
-    this.#tell(said.type, { text: this.#outbox.remove(said.key), ...said });
+    this.#outbox.remove(said.key, said.text);
+    this.#tell(said.type, said);
   }
 
+  // The first message of a socket, and again when the log under it has become another.
   #greet(hello) {
-    const isNewLog = hello.epoch !== this.#epoch;
-    const wasAnother = isNewLog && this.#epoch !== null;
-    if (isNewLog) {
-      this.#epoch = hello.epoch;
-      this.last = Math.max(hello.first, hello.next - ChatConnection.STEP) - 1;
+    const had = this.epoch;
+    // On an open socket a position holds as long as it is of this log; on a new one the server says so.
+    const isHeld = this.isReady || !this.#asked ? hello.epoch === had && this.last < hello.next : this.#holds(hello);
+    if (!isHeld) {
+      [this.epoch, this.last, this.#at] = [hello.epoch, Math.max(hello.first, hello.next - this.#step) - 1, null];
     }
     this.limits = hello.limits;
     this.isReady = true;
     this.#failures = 0;
+    this.#step = ChatConnection.STEP;
     this.#tell("state", { state: "connected" });
-    this.#tell("hello", { ...hello, wasAnother });
-    this.#sayAll();
+    this.#tell("hello", { ...hello, isHeld, wasAnother: !isHeld && had !== null });
+    const left = this.#outbox.takeOver();
+    if (left.length > 0) this.#tell("left", left);
+    this.#sendAll(this.#outbox.items);
   }
 
-  // Keys keep what the server has already from being there twice.
-  #sayAll() {
-    for (const { key, text } of this.#outbox.items) this.#send({ type: "say", key, text });
+  #holds(hello) {
+    return hello.resumed ?? (hello.epoch === this.epoch && this.last < hello.next);
   }
 
-  #send(words) {
-    if (this.isReady && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(words));
+  // Each under the name it was written with. Its key keeps what the server has already from being there twice.
+  #sendAll(items) {
+    for (const { key, text, name, refusal } of items) {
+      if (refusal) continue;
+      this.#sendName(name ?? "");
+      this.#send({ type: "say", key, text });
+    }
+    this.#sendName(this.name);
+  }
+
+  #sendName(name) {
+    if (this.isReady && name !== this.#toldName) this.#send({ type: "name", name: (this.#toldName = name) });
+  }
+
+  #send(message) {
+    if (this.isReady && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  // A link on which one message takes longer than a dead one is waited for would never get over it: it is given more time, and less to do.
+  #dropAsSlow() {
+    this.#slowness = Math.min(2 * this.#slowness, ChatConnection.SLOWEST);
+    this.#step = Math.max(1, this.#step >> 1);
+    this.#drop();
   }
 
   // The link is dead, or never came to life.
   #drop() {
     const socket = this.socket;
     if (!socket) return;
-    this.#lose();
+    this.#lose(null);
     socket.close();
   }
 
-  #lose() {
+  #lose(refusal) {
     this.socket = null;
     this.isReady = false;
-    const retryAt = this.#later(() => this.#open());
-    this.#tell("state", { state: navigator.onLine ? "waiting" : "offline", retryAt });
+    if (ChatConnection.FOR_GOOD.includes(refusal?.status)) return this.#tell("state", { state: "refused", refusal });
+    const pause = this.#later(() => this.#open(), refusal?.retryAfter ?? 0);
+    this.#tell("state", { state: navigator.onLine ? "waiting" : "offline", pause, refusal });
   }
 
-  // Exponential back-off with full jitter: those who lost the same server do not all come back at once. Returns when.
-  #later(retry) {
-    const pause = Math.random() * Math.min(ChatConnection.LONGEST_PAUSE, ChatConnection.FIRST_PAUSE * 2 ** this.#failures++);
+  // Exponential back-off with full jitter: those who lost the same server do not all come back at once. Returns the pause.
+  #later(retry, atLeast) {
+    const pause = atLeast + Math.random() * Math.min(ChatConnection.LONGEST_PAUSE, ChatConnection.FIRST_PAUSE * 2 ** this.#failures++);
     clearTimeout(this.#retry);
     this.#retry = setTimeout(retry, pause);
-    return Date.now() + pause;
+    return pause;
   }
 
   get #isSilent() {
-    return Date.now() - this.#heardAt > (this.isReady ? ChatConnection.SILENCE : ChatConnection.PATIENCE);
+    return this.socket && this.#quiet.elapsed > this.#slowness * (this.isReady ? ChatConnection.SILENCE : ChatConnection.PATIENCE);
   }
 
   // There is a network again, or one is back from sleep or from another tab: timers may not have run.
   #wake() {
     if (this.#isSilent) this.#drop();
-    if (this.socket) return;
-    this.#failures = 0;
-    this.#open();
+    this.tryNow();
   }
 
   #tell(type, detail) {
@@ -189,65 +238,21 @@ class ChatConnection extends EventTarget {
 }
 
 /**
- * An outbox is what was said and not yet heard back: one item of localStorage a message, so that it survives a reload,
- * and two tabs of one room never overwrite each other's.
+ * Why a handshake was refused: {status, detail, retryAfter: ms}. A browser does not tell, so the same address is asked over HTTP.
+ * Null when nobody answers, when it would be let in by now (426), or when the answer is a portal's or a proxy's.
  */
-class Outbox {
-  static REMEMBERED = 1000; // keys: one's own words in as much as a page shows
-
-  items; // {key, text, at}, oldest first
-  #prefix;
-  #mineKey;
-  #mine;
-
-  constructor(room) {
-    this.#prefix = `chatminimal/outbox/${room}/`;
-    this.#mineKey = `chatminimal/mine/${room}`;
-    this.#mine = this.#read(this.#mineKey) ?? [];
-    const stored = ifStored(() => Object.keys(localStorage)) ?? [];
-    const left = stored.filter((key) => key.startsWith(this.#prefix)).map((key) => this.#read(key));
-    this.items = left.filter((item) => typeof item?.text === "string").sort((a, b) => a.at - b.at);
-  }
-
-  hasSaid(key) {
-    return this.#mine.includes(key);
-  }
-
-  add(text) {
-    // Not randomUUID: it exists only in secure contexts, and a chat on a LAN is served over plain http.
-    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const latest = this.items.at(-1)?.at ?? 0;
-    const item = { key, text, at: Math.max(Date.now(), latest + 1) }; // said later is later, even in one millisecond
-    this.items.push(item);
-    this.#write(this.#prefix + key, item);
-    this.#mine = [...this.#mine, key].slice(-Outbox.REMEMBERED);
-    this.#write(this.#mineKey, this.#mine);
-    return key;
-  }
-
-  /** Returns the text that had this key, if there was one. */
-  remove(key) {
-    const item = this.items.find((item) => item.key === key);
-    if (!item) return undefined;
-    this.items = this.items.filter((other) => other !== item);
-    ifStored(() => localStorage.removeItem(this.#prefix + key));
-    return item.text;
-  }
-
-  #read(key) {
-    return ifStored(() => JSON.parse(localStorage.getItem(key)));
-  }
-
-  #write(key, value) {
-    ifStored(() => localStorage.setItem(key, JSON.stringify(value)));
-  }
-}
-
-/** Reads or writes what the browser stores. Where that is forbidden, full or not our words: null, and all lives as long as the page. */
-function ifStored(work) {
+async function askRefusal(address) {
+  const signal = AbortSignal.timeout(ChatConnection.PATIENCE);
   try {
-    return work();
+    const response = await fetch(address, { signal, cache: "no-store" });
+    const isOurs = response.headers.get("Content-Type")?.includes("problem+json");
+    if (!isOurs || ![...ChatConnection.FOR_GOOD, 429, 503].includes(response.status)) return null;
+    const { detail = "" } = await response.json();
+    return { status: response.status, detail, retryAfter: 1000 * response.headers.get("Retry-After") };
   } catch {
-    return null;
+    // A refusal may not be read by a page of another origin; that there is an answer can be noticed.
+    const isForeign = new URL(address).origin !== location.origin;
+    const answers = isForeign && (await fetch(address, { signal, mode: "no-cors" }).catch(() => null));
+    return answers ? { status: 403, detail: "" } : null;
   }
 }

@@ -1,243 +1,382 @@
 "use strict";
 
 /**
- * A message log shows a room's messages in order, a <p> each, grouped by author, and below them what was said here and is
- * not yet acknowledged. It follows the newest only while the reader is at the end, and says when the reader comes near the
- * top ("top"): what is put there does not move what is being read. It knows no socket.
+ * A message log shows a stretch of a room's log, a <p> a message, and below it what was written here and is not settled. It follows
+ * the newest message only while the reader is at the end. What it holds is bounded wherever it is scrolled: what is added at one end
+ * goes at the other. So it may end before the log does; then it is detached, and what comes is only counted.
+ * Events: "top" and "bottom", when the reader comes near an end that is not the log's; "unseen". It knows no socket.
  */
 class MessageLog extends EventTarget {
-  static GROUP_SPAN = 5 * 60_000; // ms: longer apart, a message says its author and time again
-  static LONGEST = 1000; // messages on the page; older ones go while nobody reads them
+  static LONGEST = 400; // messages on the page
+  static GROUP_SPAN = 5 * 60_000; // ms: after a longer silence a message says its author again
   static NEAR = 48; // pixels from an end that still count as being there
-  static EARLY = 600; // pixels from the top from which on older messages are wanted
+  static EARLY = 800; // pixels from an end from which on more is wanted
+  static PAST = 50; // messages of a log that is no more
 
-  unseen = 0; // messages that came below what is being read; "unseen" says that it has changed
+  unseen = 0; // messages that came below what is being read
+  newAfter = Infinity; // the last seq that was seen before the reader went away
 
   #view; // what scrolls
+  #past = make("div", { className: "past" }); // what was shown of another log
+  #top; // says what is above the first message
   #settled = make("div");
-  #waiting = make("div", { className: "waiting" }); // unacknowledged, in the order they were said
-  #texts;
-  #language;
+  #waiting = make("div", { ariaLive: "off" }); // unsettled, in the order it was written: it is read aloud once it is committed
+  #entries = new WeakMap(); // message element -> {seq, at, name, text, isMine}
+  #unsettled = new Map(); // key -> its element
+  #inbox = []; // to be shown in the next frame
+  #isScheduled = false;
+  #newest = 0; // the seq of the last message shown, or about to be
+  #end = 0; // the seq of the last message there is
   #isAtEnd = true;
-  #isScrolling = false;
+  #isFollowing = false; // towards the end, which is not on the page yet
   #size = "";
 
-  constructor(view, messages, texts, language) {
+  constructor(view, messages, top) {
     super();
     this.#view = view;
-    this.#texts = texts;
-    this.#language = language;
-    messages.append(this.#settled, this.#waiting);
+    this.#top = top;
+    messages.append(this.#past, top, this.#settled, this.#waiting);
     view.addEventListener("scroll", () => this.#look(), { passive: true });
-    view.addEventListener("wheel", () => this.#lookUp(), { passive: true }); // at the very top nothing scrolls any more
+    view.addEventListener("wheel", () => this.#lookFurther(), { passive: true }); // at the very end nothing scrolls any more
     // When the view gets smaller (a keyboard comes up), whoever was at the end stays there.
     new ResizeObserver(() => {
       this.#size = this.#viewSize;
-      if (this.#isAtEnd) this.#scrollToEnd();
+      this.#followEnd();
     }).observe(view);
   }
 
-  /** The seq of the first message shown; 0 when there is none, or when it is one of a log that is no more. */
+  /** The seq of the first message shown; 0: none. */
   get oldest() {
-    return Number(this.#settled.querySelector("p")?.dataset.seq ?? 0);
+    return this.#entries.get(this.#settled.firstElementChild)?.seq ?? this.#inbox[0]?.seq ?? 0;
   }
 
-  /** Whether the reader may soon want what came before. Who is at the end does so only when that is the top too. */
+  get newest() {
+    return this.#newest;
+  }
+
+  get isEmpty() {
+    return this.#newest === 0 && this.#unsettled.size === 0 && this.#past.childElementCount === 0;
+  }
+
+  get isAttached() {
+    return this.#newest >= this.#end;
+  }
+
+  /** Whether the reader may soon want what came before. Someone at the end wants it only when that is the top, too. */
   get isNearTop() {
-    return this.#view.scrollTop < (this.#isAtEnd ? MessageLog.NEAR : MessageLog.EARLY);
+    const above = this.#view.getBoundingClientRect().top - this.#settled.getBoundingClientRect().top;
+    return above < (this.#isAtEnd ? MessageLog.NEAR : MessageLog.EARLY);
   }
 
-  /** Appends a message. If it was waiting, its very <p> moves into place. */
-  append(message, isMine) {
-    const waiting = this.#find(message.key);
-    waiting?.remove();
-    this.#add(this.#settled, message, isMine, waiting?.querySelector("p"));
-    this.#grow(!isMine);
+  /** The text of the last message written here; undefined when none is shown. */
+  get lastOfMine() {
+    const mine = Array.from(this.#settled.children).findLast((element) => this.#entries.get(element).isMine);
+    return this.#entries.get(mine)?.text;
+  }
+
+  /** What came last. History (not news) is not read aloud. If it was pending, its very element moves into place. */
+  append(message, isMine, isNews) {
+    const wasAttached = this.isAttached;
+    this.#end = message.seq;
+    if (isNews && !isMine && !this.#isAtEnd) this.#setUnseen(this.unseen + 1);
+    if (wasAttached && (this.#isAtEnd || this.#settled.childElementCount + this.#inbox.length < MessageLog.LONGEST)) {
+      this.#newest = message.seq;
+      this.#inbox.push({ ...message, isMine, isNews });
+      // A page in the background draws no frames: it keeps what it would show.
+      if (this.#inbox.length > 2 * MessageLog.LONGEST) this.#dropAllBut(MessageLog.LONGEST);
+      this.#schedule();
+    } else {
+      this.forget(message.key);
+    }
+  }
+
+  /** A part of the log is no longer kept; what came before it and what comes after show so by their seqs. */
+  skipTo(seq) {
+    const wasAttached = this.isAttached;
+    this.#end = seq;
+    if (wasAttached) this.#newest = seq;
   }
 
   /** Puts older messages, oldest first, above all others; what the reader sees stays where it is. */
   prepend(messages, isMine) {
-    const top = this.#view.getBoundingClientRect().top;
-    const seen = this.#messages.find((message) => message.getBoundingClientRect().bottom > top) ?? this.#messages.at(-1);
-    const place = seen.getBoundingClientRect().top;
-    this.#removeTopDividers();
-    const next = this.#settled.firstElementChild;
-    const past = document.createDocumentFragment();
-    for (const message of messages) this.#add(past, message, isMine(message.key));
-    const last = past.lastElementChild;
-    past.append(...this.#newDay(last, next));
-    for (const element of past.querySelectorAll("*")) element.ariaLive = "off"; // history is not read aloud
-    if (MessageLog.#belongs(last, next.dataset.kin, next.lastElementChild.dataset.at)) {
-      next.firstElementChild.replaceWith(...last.children); // one group, cut by the end of a page
-      last.remove();
-    }
-    this.#settled.prepend(past);
-    this.#view.scrollTop += seen.getBoundingClientRect().top - place;
-    this.#lookUp(); // it may not fill the view yet
-  }
-
-  /** Shows what was said here and is on its way. */
-  wait(key, text, name) {
-    const now = new Date();
-    const group = this.#newGroup(name, now, true);
-    group.dataset.key = key;
-    // What will join the group above looks like a part of it already, so that nothing moves when it does.
-    const above = this.#waiting.lastElementChild ?? this.#settled.lastElementChild;
-    group.classList.toggle("continued", MessageLog.#belongs(above, group.dataset.kin, now));
-    group.querySelector("time").textContent = this.#texts.pending;
-    group.append(this.#paragraph(text));
-    this.#waiting.append(group);
-    this.jumpToEnd();
-  }
-
-  /** Takes away what was waiting: it is in the log already. */
-  forget(key) {
-    this.#find(key)?.remove();
-  }
-
-  /** Shows that a message was refused, why, and offers to correct it. */
-  refuse(key, reason, onEdit) {
-    const group = this.#find(key);
-    if (!group) return;
-    group.classList.remove("continued");
-    group.querySelector("time").textContent = "";
-    const refusal = make("div", { className: "refusal", textContent: `${reason} ` });
-    const edit = make("button", { type: "button", textContent: this.#texts.edit });
-    edit.onclick = () => {
-      group.remove();
-      onEdit();
-    };
-    refusal.append(edit);
-    group.append(refusal);
-    this.#grow(false);
-  }
-
-  /** Says something about the log itself: a gap. */
-  divide(text) {
-    this.#settled.append(make("div", { className: "divider", textContent: text }));
-    this.#grow(false);
-  }
-
-  /** From here on it is another log, and says so: the seqs of what is shown mean nothing any more. */
-  restart(text) {
-    for (const message of this.#messages) delete message.dataset.seq;
-    this.divide(text);
-  }
-
-  jumpToEnd() {
-    this.#isAtEnd = true;
-    this.#setUnseen(0);
-    this.#scrollToEnd();
-  }
-
-  #add(parent, { seq, at, name = "", text }, isMine, message = this.#paragraph(text)) {
-    Object.assign(message.dataset, { seq, at });
-    const when = new Date(at);
-    let group = parent.lastElementChild;
-    if (!MessageLog.#belongs(group, MessageLog.#kin(name, when, isMine), at)) {
-      const above = Array.from(parent.querySelectorAll(".group")).at(-1);
-      group = this.#newGroup(name, when, isMine);
-      parent.append(...this.#newDay(above, group), group);
-    }
-    group.append(message);
-  }
-
-  // What the messages of a group have in common.
-  static #kin(name, when, isMine) {
-    return `${when.toDateString()} ${isMine} ${name}`;
-  }
-
-  static #belongs(group, kin, at) {
-    return group?.dataset.kin === kin && new Date(at) - MessageLog.#beginningOf(group) < MessageLog.GROUP_SPAN;
-  }
-
-  static #beginningOf(group) {
-    return new Date(group.querySelector("time").dateTime);
-  }
-
-  #newGroup(name, when, isMine) {
-    const group = document.getElementById("group-template").content.firstElementChild.cloneNode(true);
-    group.dataset.kin = MessageLog.#kin(name, when, isMine);
-    group.classList.toggle("mine", isMine);
-    const author = group.querySelector(".author");
-    author.textContent = name || this.#texts.nameless;
-    author.style.setProperty("--hue", MessageLog.#hue(name));
-    const time = group.querySelector("time");
-    time.dateTime = when.toISOString();
-    time.textContent = when.toLocaleTimeString(this.#language, { hour: "2-digit", minute: "2-digit" });
-    time.title = when.toLocaleString(this.#language);
-    return group;
-  }
-
-  #paragraph(text) {
-    const message = make("p", { dir: "auto" });
-    message.append(...MessageLog.#withLinks(text));
-    return message;
-  }
-
-  // The divider between two groups, if any: a day is told where it begins, and at the top unless it is today.
-  #newDay(above, group) {
-    const when = MessageLog.#beginningOf(group);
-    const day = when.toDateString();
-    const today = new Date().toDateString();
-    if (day === (above ? MessageLog.#beginningOf(above).toDateString() : today)) return [];
-    const textContent = day === today ? this.#texts.today : when.toLocaleDateString(this.#language, { dateStyle: "full" });
-    return [make("div", { className: "divider", textContent })];
-  }
-
-  #find(key) {
-    return Array.from(this.#waiting.children).find((group) => group.dataset.key === key);
-  }
-
-  // After something was added: follow it, or say that it is there.
-  #grow(isNews) {
-    if (this.#isAtEnd) {
-      this.#trim();
-      this.#scrollToEnd();
-    } else if (isNews) {
-      this.#setUnseen(this.unseen + 1);
-    }
-  }
-
-  #trim() {
-    const tooMany = this.#messages.slice(0, -MessageLog.LONGEST);
-    if (tooMany.length === 0) return;
-    for (const message of tooMany) (message.nextElementSibling ? message : message.parentElement).remove(); // the last takes its group along
-    this.#removeTopDividers();
-    this.#settled.prepend(...this.#newDay(null, this.#settled.firstElementChild));
-  }
-
-  // With nothing above them they part nothing.
-  #removeTopDividers() {
-    while (this.#settled.firstElementChild.matches(".divider")) this.#settled.firstElementChild.remove();
-  }
-
-  // Once a frame, however many messages come in it.
-  #scrollToEnd() {
-    if (this.#isScrolling) return;
-    this.#isScrolling = true;
-    requestAnimationFrame(() => {
-      this.#isScrolling = false;
-      if (this.#isAtEnd) this.#view.scrollTop = this.#view.scrollHeight;
-      this.#lookUp();
+    this.#flush();
+    this.#keepPlace(() => {
+      const first = this.#settled.firstElementChild;
+      this.#settled.prepend(...messages.map((message) => this.#element({ ...message, isMine: isMine(message.key) })));
+      for (let element = this.#settled.firstElementChild; element && element !== first; element = element.nextElementSibling) this.#dress(element);
+      if (first) this.#dress(first);
+      if (!this.#isAtEnd) this.#trim("lastElementChild");
     });
+    this.#lookFurther(); // it may not fill the view yet
+  }
+
+  /** Goes on downwards, towards the end of the log. */
+  extend(messages, isMine) {
+    this.#flush();
+    this.#keepPlace(() => {
+      for (const message of messages) this.#add({ ...message, isMine: isMine(message.key) });
+      this.#newest = messages.at(-1)?.seq ?? this.#end; // none: there is nothing more
+      this.#trim("firstElementChild");
+    });
+    if (!this.#isFollowing) this.#look();
+    else if (this.isAttached) this.#arriveAtEnd();
+    else this.dispatchEvent(new Event("bottom"));
+  }
+
+  /** Shows this stretch, and nothing else. */
+  replace(messages, isMine) {
+    this.#inbox = [];
+    this.#settled.replaceChildren();
+    this.#newest = 0;
+    this.#isAtEnd = this.#isFollowing;
+    this.extend(messages, isMine);
+  }
+
+  /** Shows what was written here and is on its way. */
+  wait({ key, text, name = "", at }) {
+    const element = this.#element({ seq: 0, at, name, text, isMine: true });
+    this.#unsettled.set(key, element);
+    this.#waiting.append(element);
+    this.#dress(element);
+    this.#setMark(element, "pending");
+  }
+
+  /** Takes away what is settled by other means. */
+  forget(key) {
+    this.#unsettled.get(key)?.remove();
+    this.#unsettled.delete(key);
+  }
+
+  /** Shows that a message was refused, and why. */
+  refuse(key, reason, onEdit, onDiscard) {
+    const element = this.#unsettled.get(key);
+    if (!element) return;
+    this.#setMark(element, "failedToSend");
+    fillFolded(element.querySelector("p"), this.#entries.get(element).text, FOLD_REFUSED);
+    const act = (label, work) => {
+      const button = make("button", { type: "button", textContent: label });
+      button.onclick = () => {
+        this.forget(key);
+        work();
+      };
+      return button;
+    };
+    const refusal = make("div", { className: "refusal", role: "alert", textContent: reason });
+    refusal.append(act(words.edit, onEdit), act(words.discard, onDiscard));
+    element.append(refusal);
+    this.#followEnd();
+  }
+
+  /** From here on it is another log, and says so. */
+  restart(text) {
+    this.#flush();
+    const kept = Array.from(this.#settled.children).slice(-MessageLog.PAST);
+    for (const element of kept) element.removeAttribute("id");
+    this.#past.replaceChildren(...kept, make("div", { className: "divider", textContent: text }));
+    this.#settled.replaceChildren();
+    [this.#newest, this.#end, this.newAfter] = [0, 0, Infinity];
+    this.#followEnd();
+  }
+
+  /** To the newest message, which may have to be read first: then "end" asks for it. */
+  jumpToEnd() {
+    this.#setUnseen(0);
+    if (this.isAttached) return this.#arriveAtEnd();
+    this.#isFollowing = true;
+    this.dispatchEvent(new Event("end"));
+  }
+
+  /** Brings a message into view and marks it; false when it is not on the page. */
+  point(seq) {
+    this.#flush();
+    const element = byId(`m${seq}`);
+    if (!element) return false;
+    for (const old of this.#view.querySelectorAll(".pointed")) old.classList.remove("pointed");
+    element.classList.add("pointed");
+    this.#isAtEnd = this.#isFollowing = false;
+    element.scrollIntoView({ block: "center" });
+    this.#look();
+    return true;
+  }
+
+  /** From message to message, by their links. */
+  move(step) {
+    const at = document.activeElement.closest?.("#messages .message");
+    const next = at ? at[step < 0 ? "previousElementSibling" : "nextElementSibling"] : this.#settled.lastElementChild;
+    next?.querySelector(".permalink").focus();
+  }
+
+  scrollBy(views) {
+    this.#view.scrollBy({ top: views * this.#view.clientHeight });
+  }
+
+  /** Says the days and the new messages again: midnight has passed, or the reader was away. */
+  redress() {
+    this.#keepPlace(() => {
+      for (const element of this.#settled.children) this.#dress(element);
+    });
+    this.#followEnd();
+  }
+
+  // ---- Growing, once a frame, however many messages come in it
+
+  #schedule() {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    requestAnimationFrame(() => this.#flush());
+  }
+
+  #flush() {
+    this.#isScheduled = false;
+    if (this.#inbox.length === 0) return;
+    if (this.#isAtEnd && this.#inbox.length > MessageLog.LONGEST) this.#dropAllBut(MessageLog.LONGEST);
+    for (const message of this.#inbox.splice(0)) this.#add(message);
+    if (this.#isAtEnd) this.#trim("firstElementChild");
+    this.#followEnd();
+    this.#lookFurther();
+  }
+
+  // Of more than the page shows at all, the first would go before it was seen.
+  #dropAllBut(count) {
+    for (const { key } of this.#inbox.splice(0, this.#inbox.length - count)) this.forget(key);
+    this.#settled.replaceChildren();
+  }
+
+  #add(message) {
+    const pending = this.#unsettled.get(message.key);
+    const isThis = pending && this.#entries.get(pending).text === message.text; // and not one that has taken its key
+    if (isThis) this.#unsettled.delete(message.key);
+    const element = isThis ? this.#settle(pending, message) : this.#element(message);
+    this.#settled.append(element);
+    this.#dress(element);
+    if (this.#waiting.firstElementChild) this.#dress(this.#waiting.firstElementChild);
+  }
+
+  #settle(element, message) {
+    const entry = this.#entries.get(element);
+    this.#entries.set(element, { ...entry, ...MessageLog.#entry(message), isMine: true });
+    this.#setMark(element, "committed");
+    element.ariaLive = null;
+    return element;
+  }
+
+  #trim(end) {
+    if (this.#settled.childElementCount <= MessageLog.LONGEST) return;
+    while (this.#settled.childElementCount > MessageLog.LONGEST) this.#settled[end].remove();
+    if (end === "lastElementChild") this.#newest = this.#entries.get(this.#settled.lastElementChild).seq;
+    else this.#dress(this.#settled.firstElementChild);
+  }
+
+  // ---- One message
+
+  static #entry({ seq, at, name = "", text, isMine }) {
+    const when = new Date(at);
+    return { seq, at: Number.isNaN(when.getTime()) ? new Date() : when, name, text, isMine };
+  }
+
+  #element(message) {
+    const entry = MessageLog.#entry(message);
+    const time = make("time");
+    const link = make("a", { className: "permalink", tabIndex: -1 }, time);
+    const text = make("p", { dir: "auto" });
+    const element = make("div", { className: "message" }, make("div", { className: "byline" }, link), text);
+    element.classList.toggle("mine", entry.isMine);
+    if (!message.isNews) element.ariaLive = "off";
+    fillFolded(text, entry.text);
+    this.#entries.set(element, entry);
+    return element;
+  }
+
+  // What stands above a message follows from the one before it: what is missing, the day, what is new, who speaks.
+  #dress(element) {
+    const entry = this.#entries.get(element);
+    const above = this.#entries.get(this.#above(element));
+    const dividers = this.#dividers(entry, above);
+    const isContinued =
+      dividers.length === 0 && above?.name === entry.name && above.isMine === entry.isMine && entry.at - above.at < MessageLog.GROUP_SPAN;
+    for (const old of element.querySelectorAll(".divider, .author")) old.remove();
+    element.prepend(...dividers);
+    element.classList.toggle("continued", isContinued);
+    const byline = element.querySelector(".byline");
+    if (!isContinued) byline.prepend(authorOf(entry.name));
+    const [link, time] = byline.querySelectorAll(".permalink, time");
+    time.dateTime = entry.at.toISOString();
+    time.textContent = TIME.format(entry.at);
+    link.title = FULL_TIME.format(entry.at);
+    if (entry.seq === 0) return;
+    element.id = `m${entry.seq}`;
+    link.href = `#m${entry.seq}`;
+  }
+
+  #above(element) {
+    if (element.previousElementSibling) return element.previousElementSibling;
+    return element.parentElement === this.#waiting && this.isAttached ? this.#settled.lastElementChild : null;
+  }
+
+  #dividers({ seq, at }, above) {
+    const divider = (className, textContent) => make("div", { className: `divider ${className}`, textContent });
+    const dividers = [];
+    const missing = above && seq > 0 ? seq - above.seq - 1 : 0;
+    if (missing > 0) dividers.push(divider("gap", fill(words.gap, missing)));
+    const today = new Date().toDateString();
+    const day = at.toDateString();
+    if (day !== (above ? above.at.toDateString() : today)) dividers.push(divider("day", day === today ? words.today : DAY.format(at)));
+    const isFirstNew = seq > this.newAfter && (above ? above.seq <= this.newAfter : seq === this.newAfter + 1);
+    if (isFirstNew) dividers.push(divider("fresh", words.fresh));
+    return dividers;
+  }
+
+  #setMark(element, state) {
+    element.querySelector(".mark")?.remove();
+    element.append(make("span", { className: `mark ${state}`, role: "img", ariaLabel: words[state] }));
+  }
+
+  // ---- Where the reader is
+
+  // What is added or taken away above what is being read does not move it.
+  #keepPlace(work) {
+    const top = this.#view.getBoundingClientRect().top;
+    const texts = Array.from(this.#settled.children, (element) => element.querySelector("p"));
+    const seen = texts.find((text) => text.getBoundingClientRect().bottom > top) ?? texts.at(-1);
+    const place = seen?.getBoundingClientRect().top;
+    work();
+    if (seen?.isConnected) this.#view.scrollTop += seen.getBoundingClientRect().top - place;
+  }
+
+  #arriveAtEnd() {
+    this.#isAtEnd = true;
+    this.#isFollowing = false;
+    this.#waiting.hidden = false;
+    this.#followEnd();
+    this.#lookFurther();
+  }
+
+  #followEnd() {
+    if (this.#isAtEnd) this.#view.scrollTop = this.#view.scrollHeight;
   }
 
   #look() {
-    // Not where the reader wants to be, but where growth or a new size has left the view for a moment.
-    if (this.#isScrolling || this.#size !== this.#viewSize) return;
-    const { scrollHeight, scrollTop, clientHeight } = this.#view;
-    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < MessageLog.NEAR;
+    // Not where the reader wants to be, but where a new size has left the view for a moment.
+    if (this.#size !== this.#viewSize) return;
+    this.#isAtEnd = this.isAttached && this.#below < MessageLog.NEAR;
+    this.#waiting.hidden = !this.isAttached;
     if (this.#isAtEnd) this.#setUnseen(0);
-    this.#lookUp();
+    this.#lookFurther();
   }
 
-  #lookUp() {
+  #lookFurther() {
     if (this.isNearTop) this.dispatchEvent(new Event("top"));
+    if (!this.isAttached && this.#below < MessageLog.EARLY) this.dispatchEvent(new Event("bottom"));
+    this.dispatchEvent(new Event("place"));
   }
 
-  get #messages() {
-    return Array.from(this.#settled.querySelectorAll("p"));
+  get isAtEnd() {
+    return this.#isAtEnd;
+  }
+
+  get #below() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#view;
+    return scrollHeight - scrollTop - clientHeight;
   }
 
   get #viewSize() {
@@ -249,29 +388,48 @@ class MessageLog extends EventTarget {
     this.unseen = count;
     this.dispatchEvent(new Event("unseen"));
   }
-
-  // The same name has the same colour everywhere; user1 and user2 have colours far apart.
-  static #hue(name) {
-    let hue = 0;
-    for (const character of name) hue = ((hue + character.codePointAt(0)) * 317) % 360;
-    return hue;
-  }
-
-  // http and https only; what ends a sentence does not end a link.
-  static *#withLinks(text) {
-    let end = 0;
-    for (const { 0: match, index } of text.matchAll(/https?:\/\/[^\s<>"“”«»]+/gi)) {
-      let address = match.replace(/[.,;:!?'’…*_]+$/, "");
-      if (address.endsWith(")") && !address.includes("(")) address = address.slice(0, -1);
-      if (!URL.canParse(address)) continue;
-      yield text.slice(end, index);
-      yield make("a", { href: address, rel: "noopener noreferrer", target: "_blank", textContent: address });
-      end = index + address.length;
-    }
-    yield text.slice(end);
-  }
 }
 
-function make(tag, properties) {
-  return Object.assign(document.createElement(tag), properties);
+const TIME = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
+const FULL_TIME = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" });
+const DAY = new Intl.DateTimeFormat(locale, { dateStyle: "full" });
+
+// A longer text is folded: {lines, characters}.
+const FOLD = { lines: 40, characters: 4000 };
+const FOLD_REFUSED = { lines: 4, characters: 300 };
+
+// The text, or its beginning and a button for the whole, which then scrolls in a box of its own: nothing anyone says is higher than a view.
+function fillFolded(element, text, fold = FOLD) {
+  const end = foldAt(text, fold);
+  element.replaceChildren(...MessageText.nodes(text.slice(0, end)));
+  if (element.nextElementSibling?.matches(".whole")) element.nextElementSibling.remove();
+  if (end === text.length) return;
+  const button = make("button", { type: "button", className: "whole", textContent: fill(words.whole, text.length) });
+  button.onclick = () => {
+    element.replaceChildren(...MessageText.nodes(text));
+    element.classList.add("unfolded");
+    element.tabIndex = 0;
+    button.remove();
+    element.focus({ preventScroll: true });
+  };
+  element.after(button);
+}
+
+function foldAt(text, { lines, characters }) {
+  let end = -1;
+  do end = text.indexOf("\n", end + 1);
+  while (end >= 0 && --lines > 0);
+  end = Math.min(end < 0 ? text.length : end, characters);
+  return /[\uD800-\uDBFF]/.test(text[end - 1] ?? "") ? end - 1 : end; // not through a surrogate pair
+}
+
+// The same name has the same colour everywhere: one of 20 hues in three tones.
+function authorOf(name) {
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193) >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) >>> 0; // its low bits alone hardly differ between short names
+  const author = make("bdi", { className: "author", textContent: name || words.nameless });
+  author.style.setProperty("--hue", 18 * (hash % 20));
+  author.style.setProperty("--tone", Math.floor(hash / 20) % 3);
+  return author;
 }

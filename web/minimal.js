@@ -1,29 +1,28 @@
 "use strict";
 
-// The server is the one this page came from, or, when the page was opened from disk, one on this machine.
-const fromDisk = location.protocol === "file:";
-const server = fromDisk ? new URLSearchParams(location.search).get("server") ?? "localhost:8765" : location.host;
-const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${server}/ws`);
+// The server that this page came from; opened from disk, the course's on this machine.
+const address = location.host ? location.origin.replace("http", "ws") : "ws://localhost:8765";
+const socket = new WebSocket(address);
 
-socket.onopen = () => console.log("Connecté au serveur WebSocket");
+const show = (state) => (document.getElementById("state").textContent = state);
+
+socket.onopen = () => show("Connecté au serveur WebSocket");
 
 socket.onmessage = (event) => {
-  console.log("Message reçu : " + event.data);
-  show(event.data);
+  const message = document.createElement("p");
+  message.textContent = event.data; // never innerHTML: what others write is text, not a part of this page
+  document.getElementById("messages").append(message);
 };
 
-function show(text) {
-  const message = document.createElement("p");
-  message.textContent = text; // never innerHTML: what others say is text, not a part of this page
-  document.getElementById("messages").append(message);
-}
-
-socket.onclose = () => console.log("Déconnecté du serveur WebSocket");
-
-// A browser does not tell a page why a socket was refused; the same question over HTTP has the answer.
-socket.onerror = async () => {
-  const answer = await fetch(`${location.protocol === "https:" ? "https" : "http"}://${server}/messages?last=0`).catch(() => null);
-  if (answer && !answer.ok) show((await answer.json()).detail);
+// A browser does not tell why it could not connect. The same server says so over HTTP, to whoever may read it.
+socket.onclose = async () => {
+  show("Déconnecté du serveur WebSocket");
+  try {
+    const answer = await fetch(`${address.replace("ws", "http")}/ws`);
+    if (answer.status !== 426) show(`Refusé : ${(await answer.json()).detail}`); // 426: it would let us in
+  } catch {
+    show("Pas de connexion. Le serveur tourne-t-il ? S’il refuse les pages ouvertes depuis le disque, ouvrez celle qu’il sert : /minimal.html");
+  }
 };
 
 function sendMessage() {

@@ -6,17 +6,21 @@ using NUnit.Framework.Interfaces;
 namespace ChatMinimal.E2E.Page;
 
 /// <summary>
-/// A person's story: people (a browser context each) who open pages of a server. When a story fails, a trace and a
-/// screenshot of each person's page are kept. However it ends, no page may have complained on its console.
+/// A person's story: people (a browser context each) who open pages of a server, all at a desk or all on a phone. When a story
+/// fails, a trace and a screenshot of each person's page are kept. However it ends, no page may have complained on its console.
 /// </summary>
-public abstract class PageTest
+public abstract class PageTest(Profile profile = Profile.Desk)
 {
     readonly List<(IBrowserContext Context, IPage Page)> _people = [];
     readonly List<ChatServer> _servers = [];
     readonly ConcurrentQueue<string> _complaints = new();
 
-    /// <summary>What a page may complain about in this story: the browser itself reports each connection that fails.</summary>
-    protected string? Expected { get; set; }
+    /// <summary>What the browser reports by itself when there is no connection, and when the page asks why.</summary>
+    protected static readonly string[] NoConnection =
+        ["WebSocket connection to", "net::ERR_CONNECTION_REFUSED", "net::ERR_INTERNET_DISCONNECTED", "status of 426", "net::ERR_CONNECTION_RESET", "net::ERR_EMPTY_RESPONSE"];
+
+    /// <summary>What a page may complain about in this story.</summary>
+    protected string[] Expected { get; set; } = [];
 
     /// <summary>A server for this story. It ends after the pages have, so that none of them sees it go unless the story says so.</summary>
     internal ChatServer Serve(ChatServer server)
@@ -26,27 +30,31 @@ public abstract class PageTest
     }
 
     /// <summary>A person opens a page; French unless said otherwise.</summary>
-    internal async Task<Person> OpenAsync(string address, BrowserNewContextOptions? options = null)
+    internal async Task<Person> OpenAsync(string address, BrowserNewContextOptions? options = null, Func<IPage, Task>? prepare = null)
     {
         options ??= new();
         options.Locale ??= "fr-FR";
+        if (profile == Profile.Phone)
+            (options.ViewportSize, options.IsMobile, options.HasTouch) = (options.ViewportSize ?? new() { Width = 390, Height = 844 }, true, true);
         IBrowserContext context = await Browser.Instance.NewContextAsync(options);
         await context.Tracing.StartAsync(new() { Snapshots = true });
         IPage page = await context.NewPageAsync();
         _people.Add((context, page));
         page.Console += (_, message) =>
         {
-            if (message.Type is "error" or "warning" && (Expected is null || !message.Text.Contains(Expected, StringComparison.Ordinal)))
+            if (message.Type is "error" or "warning" && !Expected.Any(text => message.Text.Contains(text, StringComparison.Ordinal)))
                 _complaints.Enqueue(message.Text);
         };
         page.PageError += (_, error) => _complaints.Enqueue(error);
         page.SetDefaultTimeout(15_000);
+        if (prepare is not null)
+            await prepare(page);
         await page.GotoAsync(address);
         return new Person(page);
     }
 
-    internal Task<Person> OpenAsync(ChatServer server, string query = "", BrowserNewContextOptions? options = null) =>
-        OpenAsync($"{server.Http}{query}", options);
+    internal Task<Person> OpenAsync(ChatServer server, string query = "", BrowserNewContextOptions? options = null, Func<IPage, Task>? prepare = null) =>
+        OpenAsync($"{server.Http}{query}", options, prepare);
 
     [SetUp]
     public void Patience() => Assertions.SetDefaultExpectTimeout(15_000);
@@ -80,6 +88,13 @@ public abstract class PageTest
     }
 }
 
+/// <summary>What the people of a story sit in front of: 1280 x 720 with a mouse, or 390 x 844 with a finger.</summary>
+public enum Profile
+{
+    Desk,
+    Phone,
+}
+
 /// <summary>A page as the one in front of it sees it.</summary>
 sealed class Person(IPage page)
 {
@@ -89,13 +104,20 @@ sealed class Person(IPage page)
     public ILocator Status => page.GetByRole(AriaRole.Status);
     public ILocator Log => page.GetByRole(AriaRole.Log);
     public ILocator Messages => page.Locator("#messages p");
-    public ILocator Pending => Log.GetByText("en attente");
+    public ILocator Pending => Log.GetByRole(AriaRole.Img, new() { Name = "En attente" });
+    public ILocator Me => page.Locator("#me");
+    public ILocator Online => page.Locator("#online");
+    public ILocator Notice => page.Locator("#notice");
+    public ILocator Authors => page.Locator(".author");
+    public ILocator Dividers => page.Locator(".divider");
     public ILocator Newer => page.Locator("#newer");
 
     public Task IsConnectedAsync() => Assertions.Expect(Status).ToHaveTextAsync(new System.Text.RegularExpressions.Regex("^\\s*(Connecté|Connected)\\s*$"));
 
     public async Task CallThemselvesAsync(string name)
     {
+        if (!await Name.IsVisibleAsync())
+            await page.GetByRole(AriaRole.Button, new() { Name = "changer" }).ClickAsync();
         await Name.FillAsync(name);
         await Name.PressAsync("Enter");
     }

@@ -7,7 +7,8 @@ using static Microsoft.Playwright.Assertions;
 
 namespace ChatMinimal.E2E.Page;
 
-public sealed class ReadingBackTests : PageTest
+[TestFixture(Profile.Desk), TestFixture(Profile.Phone)]
+public sealed class ReadingBackTests(Profile profile) : PageTest(profile)
 {
     const int Step = 50; // messages, as the page asks for them
     const string Address = "**/messages?*";
@@ -67,34 +68,49 @@ public sealed class ReadingBackTests : PageTest
     }
 
     [Test]
-    public async Task What_was_taken_off_the_page_is_read_back_and_what_is_no_longer_kept_is_told()
+    public async Task The_page_holds_a_bounded_number_of_messages_wherever_it_is_scrolled()
     {
-        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0), ("KeepMessages", 150)));
-        using Peer ana = await TalkerAsync(server, 170);
+        ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0), ("KeepMessages", 300)));
+        using Peer ana = await TalkerAsync(server, 320);
         Person reader = await OpenAsync(server);
         await Expect(reader.Messages).ToHaveCountAsync(Step);
-        await reader.Page.EvaluateAsync("() => { MessageLog.LONGEST = 60; }");
-        await ScrollToAsync(reader, 0);
-        await Expect(reader.Messages).ToHaveCountAsync(100);
-        await ScrollToAsync(reader, 0);
-        await reader.SeesAsync(Messages(21, 170)); // 150 messages, for one who reads back
-        await ScrollToAsync(reader, 0);
-        await Expect(reader.Page.GetByText("Messages antérieurs non conservés")).ToBeInViewportAsync();
+        await reader.Page.EvaluateAsync("() => { MessageLog.LONGEST = 120; }");
+        ILocator trimmed = reader.Page.GetByText("Messages antérieurs non conservés");
+        int most = Step;
+        async Task scrollUntilAsync(int direction, ILocator seen)
+        {
+            await reader.Log.HoverAsync();
+            while (!await seen.IsVisibleAsync() || !await IsInViewAsync(seen))
+            {
+                await reader.Log.EvaluateAsync("(log, direction) => log.scrollBy(0, direction * log.clientHeight)", direction);
+                most = Math.Max(most, await reader.Messages.CountAsync());
+            }
+        }
+        await scrollUntilAsync(-1, trimmed);
+        await Expect(reader.Messages.First).ToHaveTextAsync("message 21");
+        await ana.SayAsync("n1", "message 321"); // while the end is not on the page
+        await Expect(reader.Newer).ToHaveTextAsync("1 nouveau message");
+        await scrollUntilAsync(+1, reader.Messages.Filter(new() { HasTextRegex = new("^message 321$") }));
+        Assert.That(most, Is.LessThanOrEqualTo(120));
+        string[] shown = [.. await reader.Messages.AllTextContentsAsync()];
+        await reader.SeesAsync(Messages(322 - shown.Length, 321));
+        await Expect(reader.Newer).ToBeHiddenAsync();
 
-        await reader.SayAsync("message 171"); // goes to the end
-        await reader.SeesAsync(Messages(112, 171));
-        await ScrollToAsync(reader, 0);
-        await Expect(reader.Messages.First).ToHaveTextAsync("message 62");
-        await ScrollToAsync(reader, 0);
-        await reader.SeesAsync(Messages(22, 171)); // 21 has gone meanwhile
-        await ScrollToAsync(reader, 0);
-        await Expect(reader.Page.GetByText("Messages antérieurs non conservés")).ToBeInViewportAsync();
+        await scrollUntilAsync(-1, trimmed);
+        await reader.SayAsync("message 322"); // goes to the end, which is read first
+        await Expect(reader.Messages.Last).ToHaveTextAsync("message 322");
+        await Expect(reader.Messages.Last).ToBeInViewportAsync();
+        await ana.SayAsync("n2", "message 323"); // and follows again
+        await Expect(reader.Messages.Last).ToHaveTextAsync("message 323");
+        await Expect(reader.Messages.Last).ToBeInViewportAsync();
+        shown = [.. await reader.Messages.AllTextContentsAsync()];
+        await reader.SeesAsync(Messages(324 - shown.Length, 323));
     }
 
     [Test]
     public async Task What_could_not_be_had_is_had_when_one_scrolls_again()
     {
-        Expected = "503";
+        Expected = ["503"];
         ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0)));
         using Peer ana = await TalkerAsync(server, 80);
         Person reader = await OpenAsync(server);
@@ -162,6 +178,13 @@ public sealed class ReadingBackTests : PageTest
 
     static async Task ScrollToAsync(Person reader, int pixels) =>
         await reader.Log.EvaluateAsync("(log, pixels) => { log.scrollTop = pixels; }", pixels);
+
+    static Task<bool> IsInViewAsync(ILocator element) => element.EvaluateAsync<bool>("""
+        (element) => {
+          const [box, log] = [element.getBoundingClientRect(), document.getElementById("log").getBoundingClientRect()];
+          return box.bottom > log.top && box.top < log.bottom;
+        }
+        """);
 
     static async Task<double> PlaceOfAsync(ILocator message) => (await message.BoundingBoxAsync())!.Y;
 

@@ -4,7 +4,8 @@ using static Microsoft.Playwright.Assertions;
 
 namespace ChatMinimal.E2E.Page;
 
-public sealed class RestartTests : PageTest, IDisposable
+[TestFixture(Profile.Desk), TestFixture(Profile.Phone)]
+public sealed class RestartTests(Profile profile) : PageTest(profile), IDisposable
 {
     readonly ChatFolder _folder = new();
 
@@ -13,7 +14,7 @@ public sealed class RestartTests : PageTest, IDisposable
     [Test]
     public async Task A_restart_under_three_open_pages_is_one_blink_of_the_status()
     {
-        Expected = "WebSocket connection to";
+        Expected = NoConnection;
         ChatServer server = Serve(ChatServer.StartWith(_folder));
         Person ana = await OpenAsync(server), zoe = await OpenAsync(server), luc = await OpenAsync(server);
         Person[] people = [ana, zoe, luc];

@@ -12,7 +12,7 @@ public sealed class ResumePageTests : PageTest, IDisposable
     public void Dispose() => _folder.Dispose();
 
     [SetUp]
-    public void A_connection_that_fails_is_reported_by_the_browser() => Expected = "WebSocket connection to";
+    public void A_connection_that_fails_is_reported_by_the_browser() => Expected = ["WebSocket connection to"];
 
     [Test]
     public async Task The_page_that_resumes_survives_a_restart_with_each_message_once()

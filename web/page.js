@@ -1,0 +1,51 @@
+"use strict";
+
+// The few things that every part of the page does with elements.
+
+const byId = (id) => document.getElementById(id);
+
+function make(tag, properties, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** Sets a text only where it differs: what says the same is not read aloud again. */
+function tell(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** A button that copies what `text` returns, and says so for a moment. Without words, when it is one of many. */
+function copyButton(text, properties) {
+  const button = make("button", { type: "button", textContent: words.copy, ...properties });
+  button.addEventListener("click", async () => {
+    const label = button.textContent;
+    if (!(await copy(text(), button))) return;
+    button.classList.add("done");
+    button.ariaLabel = words.copied;
+    if (label) button.textContent = words.copied;
+    setTimeout(() => {
+      button.classList.remove("done");
+      button.ariaLabel = properties?.ariaLabel ?? null;
+      button.textContent = label;
+    }, 1500);
+  });
+  return button;
+}
+
+// navigator.clipboard exists only in secure contexts, and a chat on a LAN is served over plain http.
+async function copy(text, near) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    // Beside the button: what is outside an open popover or dialog cannot be selected in every browser.
+    const field = make("textarea", { value: text, className: "offscreen" });
+    near.after(field);
+    field.select();
+    const isCopied = document.execCommand("copy");
+    field.remove();
+    near.focus();
+    return isCopied;
+  }
+}
