@@ -65,6 +65,7 @@ app.MapMethods("/events", ["GET", "HEAD"], (HttpContext http, HttpMessages messa
 app.MapMethods("/messages", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
 app.MapMethods("/events", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
 
+app.MapGet("/lan", LanAddresses.ListAsync); // what the page invites with where "localhost" would not do
 app.MapMethods("/healthz", ["GET", "HEAD"], Health.LiveAsync);
 app.MapMethods("/readyz", ["GET", "HEAD"], (HttpContext http, Health health) => health.ReadyAsync(http));
 app.MapMethods("/metrics", ["GET", "HEAD"], (HttpContext http, Health health) => health.MetricsAsync(http));

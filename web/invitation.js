@@ -27,20 +27,31 @@ socket.onopen = () => socket.send("Hello, WebSocket Server!");`,
     ],
     ["curl", `curl -d "text=Bonjour" "${post}"`],
   ];
+  const address = make("div", { className: "invitation" });
+  const show = (given, ...more) =>
+    address.replaceChildren(make("div", { className: "address" }, make("code", { textContent: given }), copyButton(() => given)), ...more);
   const { hostname, port, protocol } = new URL(page);
-  const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-  const parts = [
-    make("p", { textContent: words.inviteWith }),
-    make("div", { className: "address" }, make("code", { textContent: page }), copyButton(() => page)),
-  ];
-  if (isLocal) parts.push(make("p", { className: "aside", textContent: fill(words.onlyHere, port || (protocol === "https:" ? "443" : "80")) }));
-  else parts.push(...qrImage(page));
-  parts.push(make("p", { className: "aside", textContent: words.program }));
+  if (["localhost", "127.0.0.1", "[::1]"].includes(hostname)) {
+    show(page, make("p", { className: "aside", textContent: fill(words.onlyHere, port || (protocol === "https:" ? "443" : "80")) }));
+    lanAddress(page).then((given) => given && show(given, ...qrImage(given)));
+  } else {
+    show(page, ...qrImage(page));
+  }
+  const parts = [make("p", { textContent: words.inviteWith }), address, make("p", { className: "aside", textContent: words.program })];
   for (const [title, code] of programs) {
     const block = make("pre", { tabIndex: 0 }, make("code", { textContent: code }));
     parts.push(make("details", {}, make("summary", { textContent: title }), block, copyButton(() => code)));
   }
   return make("div", { className: "invitation" }, ...parts);
+}
+
+// What others reach this machine by, as far as its server knows: "localhost" would lead them to their own.
+async function lanAddress(page) {
+  const { origin, href } = new URL(page);
+  if (origin !== location.origin) return ""; // opened from disk: it may not ask
+  const answer = await fetch(new URL("/lan", page)).then((response) => (response.ok ? response.text() : ""), () => "");
+  const [first] = answer.split("\n");
+  return first && first + href.slice(origin.length);
 }
 
 // Dark on white whatever the page's colours: that is what cameras look for.

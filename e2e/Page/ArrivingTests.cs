@@ -48,6 +48,20 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         Assert.That(isDrawn, Is.EqualTo([true, true]));
     }
 
+    [Test]
+    public async Task Where_localhost_would_not_do_the_address_of_this_machine_is_given()
+    {
+        using var server = BuiltProcess.Server("Development", "--urls=http://*:0", "--Chat:Database=");
+        int port = new Uri("http" + (await server.ReadUntilAsync("démarré sur ws")).Split("sur ws")[1]).Port;
+        server.Ignore();
+        using var http = new HttpClient();
+        string[] addresses = (await http.GetStringAsync($"http://127.0.0.1:{port}/lan")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.That(addresses, Is.All.Match($@"^http://\d+\.\d+\.\d+\.\d+:{port}$").And.None.Contain("127.0.0.1"));
+        Person person = await OpenAsync($"http://127.0.0.1:{port}/?room=cours");
+        await Expect(person.Page.Locator("#empty .address code")).ToHaveTextAsync($"{(addresses.Length > 0 ? addresses[0] : $"http://127.0.0.1:{port}")}/?room=cours");
+        await Expect(person.Page.Locator("#empty svg")).ToHaveCountAsync(addresses.Length > 0 ? 1 : 0);
+    }
+
     // The codes that zbarimg 0.23 was shown, and read as these texts: one block and version 3; five blocks and version 9.
     [TestCase("http://192.168.1.20:8765/?room=cours-3", "8C94C1A3")]
     [TestCase("https://chat.example/?room=cours&invite=KEY", "73CD26BF")]
