@@ -4,7 +4,6 @@
 // connection.socket, #messages with a <p> a message, sendMessage().
 
 const TYPING_LASTS = 4000; // ms: how long it is shown
-const READ_PAUSE = 1000; // ms after a failure: someone who scrolls does so sixty times a second
 
 const query = new URLSearchParams(location.search);
 const room = query.get("room") ?? "salon";
@@ -13,16 +12,17 @@ const invite = query.get("invite");
 // Opened from disk there is no server to come from: the course's, or the one that is named.
 const isFromDisk = location.protocol === "file:";
 const home = isFromDisk ? `http://${query.get("server") ?? "localhost:8765"}/` : location.href;
-const place = [new URL(home).host];
-const settings = new Stored([...place, "settings"]);
-const visits = new Stored([...place, "visited"]);
+const server = new URL(home).host;
+const place = [server, "room", room]; // of what is stored
+const settings = new Stored([server, "settings"]);
+const visits = new Stored([server, "visited"]);
 
 const connection = new ChatConnection(home, invite === null ? { room } : { room, invite }, settings.get("name") ?? "");
-const scrollback = new Scrollback(connection);
 const log = new MessageLog(byId("log"), byId("messages"), byId("top"));
-const composer = new Composer(byId("composer"), byId("input"), [...place, room]);
+const reader = new Reader(connection, log, byId("top"));
+const news = new News(connection, log, reader, place, `${room} · ChatMinimal`);
+const composer = new Composer(byId("composer"), byId("input"), place);
 const input = byId("input");
-const isMine = (key) => connection.isMine(key);
 
 // ---- Writing
 
@@ -112,7 +112,6 @@ function judgeName(isValid) {
 
 const on = (type, hear) => connection.addEventListener(type, ({ detail }) => hear(detail));
 
-let historyEnd = 0; // the last seq of what one begins with; what comes later is news
 let pointed = seqOf(location.hash); // the message that the address asks for, until it has been shown
 
 on("hello", ({ first, next, online, isHeld, wasAnother, limits }) => {
@@ -120,22 +119,39 @@ on("hello", ({ first, next, online, isHeld, wasAnother, limits }) => {
   showOnline(online, []);
   if (wasAnother) log.restart(words.newLog);
   if (!isHeld) {
-    historyEnd = next - 1;
-    resumeReading();
+    reader.historyEnd = next - 1;
+    news.resume();
   }
-  [firstKept, failedAt] = [first, null];
   showCaughtUp();
-  readBack();
+  reader.resume(first);
 });
 
 on("message", (message) => {
-  const isNews = message.seq > historyEnd;
-  log.append(message, isMine(message.key), isNews);
+  const isNews = message.seq > reader.historyEnd;
+  const isMine = connection.isMine(message.key);
+  log.append(message, isMine, isNews);
   if (typists.delete(message.name ?? "")) showTyping();
-  if (isNews && document.hidden && !isMine(message.key)) setUnread(unread + 1);
-  if (!isNews) showCaughtUp();
-  else showEmpty();
+  if (isNews && !isMine) news.count();
+  if (isNews) showEmpty();
+  else showCaughtUp();
 });
+
+function showCaughtUp() {
+  byId("log").ariaBusy = String(reader.isCatchingUp);
+  showEmpty();
+  if (!reader.isCatchingUp && pointed) goTo(pointed);
+}
+
+async function goTo(seq) {
+  pointed = 0;
+  if (!(await reader.goTo(seq))) composer.tellProblem(words.notThere);
+}
+
+addEventListener("hashchange", () => seqOf(location.hash) && goTo(seqOf(location.hash)));
+
+function seqOf(hash) {
+  return Number(/^#m([1-9]\d{0,15})$/.exec(hash)?.[1] ?? 0);
+}
 
 on("logged", ({ key, isShown }) => isShown && log.forget(key));
 on("gone", ({ key }) => log.forget(key));
@@ -175,104 +191,6 @@ function showTyping() {
   tell(byId("typing"), names.length === 0 ? "" : fill(words.typing, names.join(", "), names.length));
 }
 
-// ---- Reading back, and on
-
-let firstKept = 1; // the oldest seq the server has, as far as it has said
-let isReading = false;
-let failedAt = null; // a stopwatch since reading last failed
-
-const isCatchingUp = () => connection.last < historyEnd;
-const mayRead = () => connection.isReady && !isCatchingUp() && !isReading && !(failedAt?.elapsed < READ_PAUSE);
-
-function showCaughtUp() {
-  byId("log").ariaBusy = String(isCatchingUp());
-  showEmpty();
-  if (!isCatchingUp() && pointed) goTo(pointed);
-}
-
-/** One read at a time. Shows what it brings, when it is of the log that it was asked of. */
-async function read(ask, show) {
-  const { epoch } = connection;
-  isReading = true;
-  showTop();
-  const page = await ask();
-  isReading = false;
-  failedAt = page ? null : new Stopwatch();
-  if (page) firstKept = page.first;
-  if (page && connection.epoch === epoch) show(page.messages);
-  showTop();
-}
-
-async function readBack() {
-  const before = log.oldest;
-  if (mayRead() && before > firstKept && log.isNearTop) {
-    await read(
-      () => scrollback.older(before),
-      (messages) => messages.length > 0 && log.oldest === before && log.prepend(messages, isMine),
-    );
-  }
-  showTop();
-}
-
-async function readOn() {
-  const after = log.newest;
-  if (!mayRead()) return;
-  await read(
-    () => scrollback.newer(after),
-    (messages) => log.newest === after && log.extend(messages, isMine),
-  );
-}
-
-log.addEventListener("top", readBack);
-log.addEventListener("bottom", readOn);
-log.addEventListener("end", () =>
-  read(
-    () => scrollback.newest(),
-    (messages) => log.replace(messages, isMine),
-  ),
-);
-
-// What there is above the first message.
-function showTop() {
-  const { oldest } = log;
-  let state = "";
-  if (isReading && log.isNearTop) state = "loading";
-  else if (oldest === 1) state = "beginning";
-  else if (oldest > 0 && oldest <= firstKept) state = "trimmed";
-  else if (failedAt) state = "failed";
-  byId("top").dataset.state = state;
-  tell(byId("top"), words[state] ?? "");
-}
-
-function seqOf(hash) {
-  return Number(/^#m([1-9]\d{0,15})$/.exec(hash)?.[1] ?? 0);
-}
-
-/** Brings a message into view, with what surrounds it. */
-async function goTo(seq) {
-  pointed = 0;
-  if (log.point(seq)) return;
-  await read(
-    () => scrollback.around(seq),
-    (messages) => {
-      const nearest = messages.find((message) => message.seq >= seq) ?? messages.at(-1);
-      if (messages.length > 0) log.replace(messages, isMine);
-      if (nearest) log.point(nearest.seq);
-      if (nearest?.seq !== seq) composer.tellProblem(words.notThere);
-    },
-  );
-}
-
-addEventListener("hashchange", () => seqOf(location.hash) && goTo(seqOf(location.hash)));
-
-byId("jump").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const day = byId("date").valueAsDate; // midnight, UTC
-  const seq = await scrollback.seqAt(new Date(day.getUTCFullYear(), day.getUTCMonth(), day.getUTCDate()).getTime());
-  byId("menu").hidePopover();
-  if (seq !== null) goTo(Math.min(seq, connection.last));
-});
-
 // ---- The state of the link
 
 let retry = null; // {since, pause} while waiting
@@ -290,12 +208,15 @@ on("state", ({ state, pause, refusal }) => {
   showCountdown();
 });
 
+let notice = ""; // what is to be told whatever the link does
+
 function showRefusal(refusal) {
-  const reason = refusal ? fill(words[refusal.status], home) : "";
-  notify(refusal?.detail ? `${reason} (${refusal.detail})` : reason);
+  const reason = refusal ? fill(words[refusal.status], home) : notice;
+  tell(byId("notice"), refusal?.detail ? `${reason} (${refusal.detail})` : reason);
 }
 
 function notify(text) {
+  notice = text;
   tell(byId("notice"), text);
 }
 
@@ -320,63 +241,6 @@ setInterval(() => {
   log.redress();
 }, 250);
 
-// ---- What is new
-
-let unread = 0;
-
-function setUnread(count) {
-  unread = count;
-  document.title = `${unread ? `(${unread}) ` : ""}${room} · ChatMinimal`;
-  const icon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="16" fill="#c62f1d"/><text x="16" y="23" font-family="sans-serif" font-weight="700" font-size="20" text-anchor="middle" fill="#fff">${Math.min(unread, 99)}</text></svg>`;
-  byId("icon").href = unread ? `data:image/svg+xml,${encodeURIComponent(icon)}` : "favicon.svg";
-}
-
-// What this reader has seen, so that the next visit, or the next look at this tab, knows what is new.
-const reading = new Stored([...place, room]);
-
-function leave() {
-  if (!log.isAtEnd || connection.last === 0) return;
-  log.newAfter = connection.last;
-  reading.set("seen", { epoch: connection.epoch, seq: connection.last });
-}
-
-function comeBack() {
-  setUnread(0);
-  if (connection.last === log.newAfter) log.newAfter = Infinity; // nothing came
-  log.redress();
-  showAway();
-}
-
-document.addEventListener("visibilitychange", () => (document.hidden ? leave() : comeBack()));
-addEventListener("pagehide", () => document.hidden || leave());
-
-function resumeReading() {
-  const seen = reading.get("seen");
-  log.newAfter = seen?.epoch === connection.epoch && seen.seq < historyEnd ? seen.seq : Infinity;
-}
-
-// When the first of what is new is further back than the page begins.
-function showAway() {
-  const count = connection.last - log.newAfter;
-  byId("away").hidden = isCatchingUp() || log.oldest <= log.newAfter + 1 || !(count > 0);
-  tell(byId("away"), byId("away").hidden ? "" : fill(words.away, count));
-}
-
-byId("away").addEventListener("click", () => goTo(log.newAfter + 1));
-log.addEventListener("place", showAway);
-log.addEventListener("place", showNewer);
-log.addEventListener("unseen", showNewer);
-
-function showNewer() {
-  byId("newer").hidden = log.unseen === 0 && log.isAttached;
-  tell(byId("newer"), log.unseen ? fill(words.newer, log.unseen) : words.toEnd);
-}
-
-byId("newer").addEventListener("click", () => {
-  log.jumpToEnd();
-  input.focus();
-});
-
 // ---- The room, others, and how to come in
 
 function addressOfRoom(name) {
@@ -396,7 +260,7 @@ function addressToGive() {
 
 // An empty room says how to bring others in; as soon as something is shown, only its menu does.
 function showEmpty() {
-  const isEmpty = connection.isReady && !isCatchingUp() && log.isEmpty;
+  const isEmpty = connection.isReady && !reader.isCatchingUp && log.isEmpty;
   if (isEmpty === !byId("empty").hidden) return;
   byId("empty").hidden = !isEmpty;
   byId("empty").replaceChildren(...(isEmpty ? [make("p", { textContent: words.noOne }), invitation(addressToGive(), connection)] : []));
@@ -407,6 +271,13 @@ byId("menu").addEventListener("beforetoggle", ({ newState }) => {
   byId("invite").replaceChildren(invitation(addressToGive(), connection));
   const others = visits.keys.filter((name) => name !== room).sort((a, b) => visits.get(b) - visits.get(a));
   byId("rooms").replaceChildren(...others.slice(0, 12).map((name) => make("a", { href: addressOfRoom(name), textContent: name })));
+});
+
+byId("jump").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const day = byId("date").valueAsDate; // midnight, UTC
+  byId("menu").hidePopover();
+  reader.goToDay(new Date(day.getUTCFullYear(), day.getUTCMonth(), day.getUTCDate()));
 });
 
 byId("visit").addEventListener("submit", (event) => {
@@ -428,6 +299,8 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+byId("newer").addEventListener("click", () => input.focus());
+
 document.addEventListener("paste", ({ target, clipboardData }) => {
   if (target.closest("input, textarea, [popover]")) return;
   const text = clipboardData.getData("text/plain");
@@ -446,7 +319,6 @@ byId("room").title = fill(words.menu, room);
 nameField.placeholder = words.nameless;
 byId("send").disabled = false;
 showName();
-setUnread(0);
 showOnline(0, []);
 connection.unsettled.forEach(showUnsettled);
 if (/^[A-Za-z0-9_-]{1,64}$/.test(room)) {

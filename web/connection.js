@@ -29,7 +29,6 @@ class ChatConnection extends EventTarget {
   #query;
   #outbox;
   #at = null; // when message `last` was committed, as it was told
-  #asked = null; // the position that this socket resumes from
   #step = ChatConnection.STEP;
   #toldName = "";
   #failures = 0;
@@ -43,7 +42,7 @@ class ChatConnection extends EventTarget {
     this.#home = home;
     this.#query = query;
     this.name = name;
-    this.#outbox = new Outbox([new URL(home).host, query.room], (key) => this.#tell("gone", { key }));
+    this.#outbox = new Outbox([new URL(home).host, "room", query.room], (key) => this.#tell("gone", { key }));
   }
 
   /** What is pending or refused, oldest first: {key, text, name, refusal?}. */
@@ -103,7 +102,6 @@ class ChatConnection extends EventTarget {
     this.#tell("state", { state: "connecting" });
     const query = { last: this.#step };
     if (this.name) query.name = this.name;
-    this.#asked = this.epoch;
     if (this.epoch) Object.assign(query, { epoch: this.epoch, after: this.last }, this.#at && { at: this.#at });
     this.#toldName = this.name;
     const address = this.addressOf("ws", query);
@@ -154,7 +152,8 @@ class ChatConnection extends EventTarget {
   #greet(hello) {
     const had = this.epoch;
     // On an open socket a position holds as long as it is of this log; on a new one the server says so.
-    const isHeld = this.isReady || !this.#asked ? hello.epoch === had && this.last < hello.next : this.#holds(hello);
+    const isSame = this.isReady ? hello.epoch === had : hello.resumed === true;
+    const isHeld = isSame && this.last < hello.next;
     if (!isHeld) {
       [this.epoch, this.last, this.#at] = [hello.epoch, Math.max(hello.first, hello.next - this.#step) - 1, null];
     }
@@ -167,10 +166,6 @@ class ChatConnection extends EventTarget {
     const left = this.#outbox.takeOver();
     if (left.length > 0) this.#tell("left", left);
     this.#sendAll(this.#outbox.items);
-  }
-
-  #holds(hello) {
-    return hello.resumed ?? (hello.epoch === this.epoch && this.last < hello.next);
   }
 
   // Each under the name it was written with. Its key keeps what the server has already from being there twice.

@@ -117,6 +117,7 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
         });
         int shown = await person.Page.EvaluateAsync<int>("""
             async () => {
+              const scrollback = new Scrollback(connection);
               for (let i = 0; i < 3; i++) await scrollback.older(71);
               const [read, timeout] = [Response.prototype, ChatConnection.PATIENCE];
               ChatConnection.PATIENCE = 300; // ms without a byte; all in all it takes longer
