@@ -118,6 +118,39 @@ public sealed class EngineTests(string name)
         }
     }
 
+    [Test, CancelAfter(180_000)]
+    public async Task Two_thousand_messages_a_second_keep_it_responsive()
+    {
+        await using var server = ChatServer.Start();
+        await OpenAsync(server);
+        await _engine.EvaluateAsync("""
+            (() => {
+              const count = 10_000;
+              globalThis.longest = 0;
+              const begin = performance.now();
+              let [seq, last] = [1, begin];
+              const step = () => {
+                const now = performance.now();
+                longest = Math.max(longest, now - last);
+                const due = Math.min(count, Math.floor(2 * (now - begin)));
+                for (; seq <= due; seq++) {
+                  const data = JSON.stringify({ type: "message", seq, at: new Date().toISOString(), name: `n${seq % 7}`, text: `message ${seq} \`code\` https://example.org/${seq}` });
+                  connection.socket.onmessage({ data });
+                }
+                last = performance.now();
+                if (seq <= count) setTimeout(step);
+                else globalThis.isOver = true;
+              };
+              step();
+            })()
+            """);
+        await _engine.UntilAsync("globalThis.isOver && [...document.querySelectorAll('#messages p')].at(-1).textContent.startsWith('message 10000 ')");
+        double longest = (double)(await _engine.EvaluateAsync("longest"))!, loaded = (double)(await _engine.EvaluateAsync("performance.getEntriesByType('navigation')[0].loadEventEnd"))!;
+        await TestContext.Out.WriteLineAsync($"{name}: longest wait for a turn {longest:F0} ms; loaded after {loaded:F0} ms");
+        Assert.That((int)(await _engine.EvaluateAsync("document.querySelectorAll('#messages p').length"))!, Is.EqualTo(400));
+        Assert.That(longest, Is.LessThan(100 * BurstTests.Slack), "ms");
+    }
+
     async Task OpenAsync(ChatServer server)
     {
         await _engine.OpenAsync($"{server.Http}");

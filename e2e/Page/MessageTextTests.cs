@@ -112,6 +112,26 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
     }
 
     [Test]
+    public async Task A_long_text_that_was_refused_is_folded_and_edited_whole()
+    {
+        ChatServer server = Serve(ChatServer.Start(("MaxMessageBytes", 1000)));
+        Person person = await OpenAsync(server);
+        await person.IsConnectedAsync();
+        await person.Page.EvaluateAsync("() => { composer.limit = 100000; }");
+        string text = string.Join('\n', Enumerable.Range(1, 400));
+        await person.SayAsync(text);
+        await Expect(person.Messages.First).ToHaveTextAsync("1\n2\n3\n4");
+        await Expect(person.Log.GetByRole(AriaRole.Img, new() { Name = "Refusé" })).ToBeVisibleAsync();
+        await person.Page.ReloadAsync(); // still refused, still folded
+        await Expect(person.Messages.First).ToHaveTextAsync("1\n2\n3\n4");
+        await person.Page.GetByRole(AriaRole.Button, new() { Name = "Corriger" }).ClickAsync();
+        await Expect(person.Input).ToHaveValueAsync(text);
+        await person.Page.ReloadAsync();
+        await Expect(person.Input).ToHaveValueAsync(text);
+        await Expect(person.Messages).ToHaveCountAsync(0);
+    }
+
+    [Test]
     public async Task Whatever_throws_while_a_message_is_shown_costs_its_links_and_nothing_else()
     {
         Expected = ["Error: not today"];
