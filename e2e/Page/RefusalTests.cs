@@ -66,6 +66,20 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
     }
 
     [Test]
+    public async Task A_chat_by_invitation_says_so_and_lets_in_with_the_whole_address()
+    {
+        ChatServer server = Serve(ChatServer.Start(("InviteKey", "sésame")));
+        Person person = await OpenAsync(server);
+        await Expect(person.Notice).ToContainTextAsync("Cette discussion est sur invitation");
+        await Expect(person.Status).ToHaveTextAsync("Refusé");
+        Person minimal = await OpenAsync($"{server.Http}minimal.html");
+        await Expect(minimal.Status).ToContainTextAsync("Refusé : this chat is by invitation");
+        await person.Page.GotoAsync($"{server.Http}?invite={Uri.EscapeDataString("sésame")}");
+        await person.IsConnectedAsync();
+        await Expect(person.Notice).ToBeHiddenAsync();
+    }
+
+    [Test]
     public async Task The_status_is_not_said_again_at_each_attempt()
     {
         ChatServer server = Serve(ChatServer.Start());
