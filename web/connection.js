@@ -116,9 +116,14 @@ class ChatConnection extends EventTarget {
     // The server speaks first. What a socket says that was given up is not heard.
     socket.onmessage = (event) => socket === this.socket && this.#hear(JSON.parse(event.data));
     socket.onclose = async () => {
-      const refusal = isOpened || socket !== this.socket ? null : await askRefusal(address);
+      const refusal = isOpened || socket !== this.socket ? null : await this.#askRefusal();
       if (socket === this.socket) this.#lose(refusal);
     };
+  }
+
+  #askRefusal() {
+    const query = { last: 0, ...(this.name && { name: this.name }) };
+    return askRefusal(this.addressOf("events", query));
   }
 
   #hear(said) {
@@ -233,11 +238,13 @@ class ChatConnection extends EventTarget {
 }
 
 /**
- * Why a handshake was refused: {status, detail, retryAfter: ms}. A browser does not tell, so the same address is asked over HTTP.
- * Null when nobody answers, when it would be let in by now (426), or when the answer is a portal's or a proxy's.
+ * Why we are not let in: {status, detail, retryAfter: ms}. A browser does not tell why a handshake failed, so an event stream is asked for,
+ * which has the same rules. Null when nobody answers, when it would be let in by now, or when the answer is a portal's or a proxy's.
  */
 async function askRefusal(address) {
-  const signal = AbortSignal.timeout(ChatConnection.PATIENCE);
+  const abort = new AbortController();
+  const patience = setTimeout(() => abort.abort(), ChatConnection.PATIENCE);
+  const { signal } = abort;
   try {
     const response = await fetch(address, { signal, cache: "no-store" });
     const isOurs = response.headers.get("Content-Type")?.includes("problem+json");
@@ -245,9 +252,12 @@ async function askRefusal(address) {
     const { detail = "" } = await response.json();
     return { status: response.status, detail, retryAfter: 1000 * response.headers.get("Retry-After") };
   } catch {
-    // A refusal may not be read by a page of another origin; that there is an answer can be noticed.
+    // A refusal may not be readable from another origin; that there is an answer can be noticed.
     const isForeign = new URL(address).origin !== location.origin;
     const answers = isForeign && (await fetch(address, { signal, mode: "no-cors" }).catch(() => null));
     return answers ? { status: 403, detail: "" } : null;
+  } finally {
+    clearTimeout(patience);
+    abort.abort(); // we are not here for the events
   }
 }

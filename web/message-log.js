@@ -327,6 +327,7 @@ class MessageLog extends EventTarget {
   }
 
   #setMark(element, state) {
+    element.dataset.state = state;
     element.querySelector(".mark")?.remove();
     element.append(make("span", { className: `mark ${state}`, role: "img", ariaLabel: words[state] }));
   }

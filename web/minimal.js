@@ -18,8 +18,8 @@ socket.onmessage = (event) => {
 socket.onclose = async () => {
   show("Déconnecté du serveur WebSocket");
   try {
-    const answer = await fetch(`${address.replace("ws", "http")}/ws`);
-    if (answer.status !== 426) show(`Refusé : ${(await answer.json()).detail}`); // 426: it would let us in
+    const answer = await fetch(`${address.replace("ws", "http")}/messages?last=0`);
+    if (!answer.ok) show(`Refusé : ${(await answer.json()).detail}`);
   } catch {
     show("Pas de connexion. Le serveur tourne-t-il ? S’il refuse les pages ouvertes depuis le disque, ouvrez celle qu’il sert : /minimal.html");
   }

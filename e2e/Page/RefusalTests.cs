@@ -29,7 +29,7 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
                   }
                 };
                 """);
-            await page.RouteAsync("**/ws?*", route => route.FulfillAsync(new()
+            await page.RouteAsync("**/events?*", route => route.FulfillAsync(new()
             {
                 Status = status,
                 ContentType = "application/problem+json",
@@ -62,7 +62,7 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
         await Expect(person.Status).ToHaveTextAsync("Refusé");
         using MinimalPage file = new($"ws://127.0.0.1:{server.Port}");
         Person minimal = await OpenAsync(file.Address);
-        await Expect(minimal.Status).ToContainTextAsync("ouvrez celle qu’il sert : /minimal.html");
+        await Expect(minimal.Status).ToContainTextAsync("Refusé : pages opened from disk may not connect here");
     }
 
     [Test]
@@ -75,6 +75,21 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
         Person minimal = await OpenAsync($"{server.Http}minimal.html");
         await Expect(minimal.Status).ToContainTextAsync("Refusé : this chat is by invitation");
         await person.Page.GotoAsync($"{server.Http}?invite={Uri.EscapeDataString("sésame")}");
+        await person.IsConnectedAsync();
+        await Expect(person.Notice).ToBeHiddenAsync();
+    }
+
+    [Test]
+    public async Task A_full_server_is_told_and_let_in_when_there_is_room()
+    {
+        ChatServer server = Serve(ChatServer.Start(("MaxConnections", 1)));
+        Peer first = await Peer.ChatAsync(server);
+        Person person = await OpenAsync(server);
+        await Expect(person.Notice).ToContainTextAsync("Le serveur est complet ou s’arrête\u202f: la page réessaie d’elle-même.");
+        await Expect(person.Status).ToHaveTextAsync(new Regex("Connexion|Reconnexion"));
+        await first.CloseAsync();
+        first.Dispose();
+        await person.Page.GetByRole(AriaRole.Button, new() { Name = "Réessayer" }).ClickAsync();
         await person.IsConnectedAsync();
         await Expect(person.Notice).ToBeHiddenAsync();
     }
