@@ -184,7 +184,9 @@ class ChatConnection extends EventTarget {
   }
 
   #sendName(name) {
-    if (this.isReady && name !== this.#toldName) this.#send({ type: "name", name: (this.#toldName = name) });
+    if (!this.isReady || name === this.#toldName) return;
+    this.#toldName = name;
+    this.#send({ type: "name", name });
   }
 
   #send(message) {

@@ -29,7 +29,15 @@ socket.onopen = () => socket.send("Hello, WebSocket Server!");`,
   ];
   const address = make("div", { className: "invitation" });
   const show = (given, ...more) =>
-    address.replaceChildren(make("div", { className: "address" }, make("code", { textContent: given }), copyButton(() => given)), ...more);
+    address.replaceChildren(
+      make(
+        "div",
+        { className: "address" },
+        make("code", { textContent: given }),
+        copyButton(() => given),
+      ),
+      ...more,
+    );
   const { hostname, port, protocol } = new URL(page);
   if (["localhost", "127.0.0.1", "[::1]"].includes(hostname)) {
     show(page, make("p", { className: "aside", textContent: fill(words.onlyHere, port || (protocol === "https:" ? "443" : "80")) }));
@@ -40,7 +48,15 @@ socket.onopen = () => socket.send("Hello, WebSocket Server!");`,
   const parts = [make("p", { textContent: words.inviteWith }), address, make("p", { className: "aside", textContent: words.program })];
   for (const [title, code] of programs) {
     const block = make("pre", { tabIndex: 0 }, make("code", { textContent: code }));
-    parts.push(make("details", {}, make("summary", { textContent: title }), block, copyButton(() => code)));
+    parts.push(
+      make(
+        "details",
+        {},
+        make("summary", { textContent: title }),
+        block,
+        copyButton(() => code),
+      ),
+    );
   }
   return make("div", { className: "invitation" }, ...parts);
 }
@@ -49,7 +65,10 @@ socket.onopen = () => socket.send("Hello, WebSocket Server!");`,
 async function lanAddress(page) {
   const { origin, href } = new URL(page);
   if (origin !== location.origin) return ""; // opened from disk: it may not ask
-  const answer = await fetch(new URL("/lan", page)).then((response) => (response.ok ? response.text() : ""), () => "");
+  const answer = await fetch(new URL("/lan", page)).then(
+    (response) => (response.ok ? response.text() : ""),
+    () => "",
+  );
   const [first] = answer.split("\n");
   return first && first + href.slice(origin.length);
 }
@@ -66,7 +85,13 @@ function qrImage(text) {
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     return element;
   };
-  const image = shape("svg", { viewBox: `0 0 ${size} ${size}`, class: "qr", role: "img", "aria-label": words.qr, "shape-rendering": "crispEdges" });
+  const image = shape("svg", {
+    viewBox: `0 0 ${size} ${size}`,
+    class: "qr",
+    role: "img",
+    "aria-label": words.qr,
+    "shape-rendering": "crispEdges",
+  });
   image.append(shape("path", { fill: "#fff", d: `M0 0h${size}v${size}H0z` }), shape("path", { fill: "#000", d: dark.join("") }));
   return [image];
 }

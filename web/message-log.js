@@ -76,6 +76,7 @@ class MessageLog extends EventTarget {
 
   /** What came last. History (not news) is not read aloud. If it was pending, its very element moves into place. */
   append(message, isMine, isNews) {
+    if (message.seq <= this.#newest) return this.forget(message.key); // it was read over HTTP before the socket brought it
     const wasAttached = this.isAttached;
     this.#end = message.seq;
     if (isNews && !isMine && !this.#isAtEnd) this.#setUnseen(this.unseen + 1);
@@ -103,7 +104,8 @@ class MessageLog extends EventTarget {
     this.#keepPlace(() => {
       const first = this.#settled.firstElementChild;
       this.#settled.prepend(...messages.map((message) => this.#element({ ...message, isMine: isMine(message.key) })));
-      for (let element = this.#settled.firstElementChild; element && element !== first; element = element.nextElementSibling) this.#dress(element);
+      for (let element = this.#settled.firstElementChild; element && element !== first; element = element.nextElementSibling)
+        this.#dress(element);
       if (first) this.#dress(first);
       if (!this.#isAtEnd) this.#trim("lastElementChild");
     });

@@ -52,7 +52,12 @@ function qrCode(text) {
   const last = CENTRES[index].at(-1);
   for (const x of CENTRES[index])
     for (const y of CENTRES[index]) if (!((x === 6 && (y === 6 || y === last)) || (x === last && y === 6))) square(x, y, 2, [1]);
-  for (const [x, y] of [[3, 3], [size - 4, 3], [3, size - 4]]) square(x, y, 4, [2, 4]);
+  for (const [x, y] of [
+    [3, 3],
+    [size - 4, 3],
+    [3, size - 4],
+  ])
+    square(x, y, 4, [2, 4]);
 
   // Level M is 00, mask 0 is 000: the format's bits are the constant alone.
   const format = 0x5412;

@@ -48,7 +48,10 @@ const WORDS = {
   refused: ["Refusé", "Refused"],
   retryIn: [" dans # s", " in # s"],
   retry: ["Réessayer", "Try again"],
-  400: ["Le serveur refuse cette adresse : vérifiez le nom du salon et le vôtre.", "The server refuses this address: check the room’s name and yours."],
+  400: [
+    "Le serveur refuse cette adresse : vérifiez le nom du salon et le vôtre.",
+    "The server refuses this address: check the room’s name and yours.",
+  ],
   401: [
     "Cette discussion est sur invitation : ouvrez-la avec l’adresse complète qu’on vous a donnée (elle contient invite=…).",
     "This chat is by invitation: open it with the whole address you were given (it contains invite=…).",
@@ -57,8 +60,14 @@ const WORDS = {
     "Le serveur n’accepte pas les pages venues d’ici : ouvrez plutôt #, ou demandez que Chat:AllowedOrigins autorise cette origine.",
     "The server does not accept pages from here: open # instead, or ask for this origin to be added to Chat:AllowedOrigins.",
   ],
-  429: ["Trop de connexions depuis votre adresse : la page réessaie d’elle-même.", "Too many connections from your address: the page tries again by itself."],
-  503: ["Le serveur est complet ou s’arrête : la page réessaie d’elle-même.", "The server is full or shutting down: the page tries again by itself."],
+  429: [
+    "Trop de connexions depuis votre adresse : la page réessaie d’elle-même.",
+    "Too many connections from your address: the page tries again by itself.",
+  ],
+  503: [
+    "Le serveur est complet ou s’arrête : la page réessaie d’elle-même.",
+    "The server is full or shutting down: the page tries again by itself.",
+  ],
   badRoom: [
     "Ce nom de salon n’est pas valable : 1 à 64 lettres sans accent, chiffres, - ou _.",
     "This is not the name of a room: 1 to 64 letters without accents, digits, - or _.",
@@ -93,7 +102,10 @@ const WORDS = {
   tooLong: ["Trop long : raccourcissez.", "Too long: shorten it."],
   too_long: ["Message refusé : il est trop long.", "Message refused: it is too long."],
   empty: ["Message refusé : il ne montre rien.", "Message refused: it shows nothing."],
-  key_taken: ["Message refusé : un autre porte déjà son numéro. Corrigez ou renvoyez.", "Message refused: another one has its key. Edit it or send it again."],
+  key_taken: [
+    "Message refusé : un autre porte déjà son numéro. Corrigez ou renvoyez.",
+    "Message refused: another one has its key. Edit it or send it again.",
+  ],
   noPictures: ["Les images ne s’envoient pas ici : collez plutôt un lien.", "Pictures cannot be sent here: paste a link instead."],
   full: [
     "Le stockage du navigateur est plein : ce qui est en attente sera perdu si vous fermez cette page.",

@@ -158,6 +158,23 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
     }
 
     [Test, CancelAfter(60_000)]
+    public async Task What_was_read_over_HTTP_before_the_socket_brings_it_is_shown_once(CancellationToken cancel)
+    {
+        Person person = await OpenAsync();
+        await _script.OpenedAsync(cancel);
+        _script.Hello("E1", 1, 2);
+        _script.Message(1, "un");
+        await person.SeesAsync("un");
+        await person.SayAsync("deux");
+        string key = (string)(await _script.ReceivedAsync("say", cancel))["key"]!;
+        await person.Page.EvaluateAsync("(key) => log.extend([{ seq: 2, at: '2026-01-02T03:04:05Z', text: 'deux', key }], (key) => connection.isMine(key))", key);
+        _script.Message(2, "deux", key, name: null);
+        _script.Message(3, "trois");
+        await person.SeesAsync("un", "deux", "trois");
+        await Expect(person.Pending).ToHaveCountAsync(0);
+    }
+
+    [Test, CancelAfter(60_000)]
     public async Task What_one_server_has_not_taken_is_never_said_to_another(CancellationToken cancel)
     {
         string page = new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "index.html")).AbsoluteUri;

@@ -82,7 +82,7 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
     [Test]
     public async Task A_full_server_is_told_and_let_in_when_there_is_room()
     {
-        ChatServer server = Serve(ChatServer.Start(("MaxConnections", 1)));
+        ChatServer server = Serve(ChatServer.Start(("MaxConnections", 1), ("MaxTcpConnections", 50)));
         Peer first = await Peer.ChatAsync(server);
         Person person = await OpenAsync(server);
         await Expect(person.Notice).ToContainTextAsync("Le serveur est complet ou s’arrête\u202f: la page réessaie d’elle-même.");
