@@ -11,6 +11,7 @@ class MessageLog extends EventTarget {
   static GROUP_SPAN = 5 * 60_000; // ms: after a longer silence a message says its author again
   static NEAR = 48; // pixels from an end that still count as being there
   static EARLY = 800; // pixels from an end from which on more is wanted
+  static BUDGET = 8; // ms of a frame for adding messages
   static PAST = 50; // messages of a log that is no more
 
   unseen = 0; // messages that came below what is being read
@@ -64,6 +65,7 @@ class MessageLog extends EventTarget {
 
   /** Whether the reader may soon want what came before. Someone at the end wants it only when that is the top, too. */
   get isNearTop() {
+    if (this.#inbox.length > 0) return false; // what is on its way may fill the view
     const above = this.#view.getBoundingClientRect().top - this.#settled.getBoundingClientRect().top;
     return above < (this.#isAtEnd ? MessageLog.NEAR : MessageLog.EARLY);
   }
@@ -225,14 +227,21 @@ class MessageLog extends EventTarget {
   #schedule() {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    requestAnimationFrame(() => this.#flush());
+    requestAnimationFrame(() => {
+      this.#isScheduled = false;
+      this.#flush(MessageLog.BUDGET);
+    });
   }
 
-  #flush() {
-    this.#isScheduled = false;
+  // What does not fit the budget waits for the next frame: keys and the pointer come in between.
+  #flush(budget = Infinity) {
     if (this.#inbox.length === 0) return;
     if (this.#isAtEnd && this.#inbox.length > MessageLog.LONGEST) this.#dropAllBut(MessageLog.LONGEST);
-    for (const message of this.#inbox.splice(0)) this.#add(message);
+    const begin = performance.now();
+    let count = 0;
+    while (count < this.#inbox.length && performance.now() - begin < budget) this.#add(this.#inbox[count++]);
+    this.#inbox.splice(0, count);
+    if (this.#inbox.length > 0) this.#schedule();
     if (this.#isAtEnd) this.#trim("firstElementChild");
     this.#followEnd();
     this.#lookFurther();
