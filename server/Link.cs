@@ -28,7 +28,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     readonly DirectOutput? _direct;
     readonly long _openedAt;
     readonly CancellationToken _peerEnded;
-    readonly CancellationTokenRegistration _endOfHttp;
+    CancellationTokenRegistration _endOfHttp;
     Standstill _standstill;
     bool _wasHeard;
     volatile bool _isUpgraded;
@@ -73,6 +73,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         if (link._talk is { } talk)
         {
             link._beats = []; // each of them holds on to what HTTP was
+            connection.ConnectionClosed = link._peerEnded;
             await talk();
         }
         if (link._direct is { } direct)
@@ -94,6 +95,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         http.Features.Get<IHttpMinResponseDataRateFeature>()?.MinDataRate = null;
         link._isUpgraded = true; // before the peer can know
         link._endOfHttp.Unregister();
+        link._endOfHttp = default;
         Stream stream = await upgrade.UpgradeAsync();
         if (IsBare(http))
             return new Transport(link._input, new Output(link.Output, link._direct, clock), link, tls: null);

@@ -20,6 +20,7 @@ sealed class Rooms : IDisposable
         (_store, _options, _clock) = (store, options, clock);
         _budget = new WindowBudget(options.WindowBytesTotal);
         _broadcaster = new Broadcaster(() => All, clock, log);
+        WakePump = _broadcaster.Ready;
     }
 
     public Room[] All
@@ -75,8 +76,8 @@ sealed class Rooms : IDisposable
         _ = EndAsync(entry.Following);
     }
 
-    /// <summary>Has the pump come by this feed.</summary>
-    public void WakePump(Feed feed) => _broadcaster.Ready(feed);
+    /// <summary>Has the pump come by a feed. One delegate for all of them.</summary>
+    public Action<Feed> WakePump { get; }
 
     public void Dispose() => _broadcaster.Dispose();
 
