@@ -231,6 +231,7 @@ sealed class Connection(
         if (Volatile.Read(ref _unfinishedSince) is not 0 and long since && clock.GetElapsedTime(since, now) is var elapsed
             && elapsed >= options.SendTimeout && Volatile.Read(ref _unfinishedBytes) < SlowestMessage * elapsed.TotalSeconds && _isReceiving)
         {
+            log.GaveUp((int)CloseCode.PolicyViolation, address, room.Name, "the message comes too slowly");
             Close(CloseCode.PolicyViolation, "the message comes too slowly");
             return null;
         }
@@ -238,7 +239,8 @@ sealed class Connection(
         KeepAlive.Verdict verdict = _keepAlive.Look(wasHeard, output.TakeWrote(), !wasHeard && IsOutputInTheWay(output, now), now);
         if (verdict.HasFlag(KeepAlive.Verdict.Dead))
         {
-            _transport.Abort(); // nobody is there to be told
+            log.GaveUp(0, address, room.Name, $"no pong for {options.KeepAliveSeconds} s"); // without a code: nobody is there to be told
+            _transport.Abort();
             return null;
         }
         byte[] beat = dialect == Dialect.Chat && verdict.HasFlag(KeepAlive.Verdict.Beat) ? Words.Beat(_feed.Next) : [];

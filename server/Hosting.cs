@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging.Console;
 using Microsoft.Extensions.Options;
 
@@ -59,6 +60,12 @@ static class Hosting
         {
             _ = app.Services.GetRequiredService<Rooms>(); // and with them the store: a file that cannot be used ends the start
             started.Register(() => SayWhere(app));
+            // The terminal that it was started from is closed: a graceful shutdown, as for SIGTERM.
+            using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+            {
+                signal.Cancel = true;
+                app.Lifetime.StopApplication();
+            });
             await app.RunAsync();
             return 0;
         }

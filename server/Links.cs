@@ -10,8 +10,11 @@ namespace ChatMinimal;
 /// </summary>
 sealed class Links(ChatOptions options, TimeProvider clock, OperatorLog log)
 {
-    /// <summary>For the first byte of a connection. Between two requests Kestrel's own limit holds: proxies keep connections ready.</summary>
-    public static readonly TimeSpan SilenceTimeout = TimeSpan.FromSeconds(10);
+    /// <summary>
+    /// For the first byte of a connection, and for the head of a request. Between two requests Kestrel's own limit holds: proxies
+    /// keep connections ready.
+    /// </summary>
+    public static readonly TimeSpan SilenceTimeout = TimeSpan.FromSeconds(8);
 
     const int OtherDescriptors = 128; // what else the process has open: the runtime, the database's readers, the log
 

@@ -14,7 +14,7 @@ builder.WebHost.UseKestrelHttpsConfiguration();
 builder.WebHost.ConfigureKestrel(kestrel =>
 {
     kestrel.AddServerHeader = false;
-    kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10); // slowloris
+    kestrel.Limits.RequestHeadersTimeout = Links.SilenceTimeout; // slowloris
     kestrel.ConfigureEndpointDefaults(endpoint =>
     {
         endpoint.Protocols = HttpProtocols.Http1; // where WebSockets come from

@@ -5,6 +5,20 @@ namespace ChatMinimal.E2E.Wire;
 
 public sealed class ShutdownTests
 {
+    [TestCase("TERM"), TestCase("HUP"), TestCase("INT"), Platform(Exclude = "Win", Reason = "no such signals")]
+    public async Task At_each_signal_to_stop_a_client_is_told_1001(string signal)
+    {
+        using var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=");
+        string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
+        using Peer peer = await Peer.ConnectAsync(new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]), "chat.v1");
+        await peer.HearAsync("hello");
+        server.Signal(signal);
+        while (await peer.HearAsync() is not null) { } // a presence, perhaps
+        Assert.That((int)peer.CloseStatus!, Is.EqualTo(1001));
+        await peer.CloseAsync();
+        Assert.That((await server.EndAsync()).Code, Is.Zero);
+    }
+
     [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
     public async Task At_SIGTERM_200_sockets_are_told_1001_and_the_process_is_gone_within_two_seconds()
     {

@@ -94,6 +94,24 @@ public sealed class UnreadTests
         Assert.That(await http.GetStringAsync("/healthz"), Is.EqualTo("ok\n"), "one that has spoken stays");
     }
 
+    [TestCase("GET /messages HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")]
+    [TestCase("POST /messages HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 50000\r\n\r\nhalf a body")]
+    public async Task Half_a_request_that_comes_a_byte_a_second_is_given_up(string half)
+    {
+        using var server = ChatServer.Start();
+        using RawPeer slow = await RawPeer.ConnectAsync(server.Port);
+        await slow.WriteAsync(Encoding.ASCII.GetBytes(half));
+        Task<byte[]> ending = slow.ReadToEndAsync();
+        using var pace = new PeriodicTimer(TimeSpan.FromSeconds(1));
+        try
+        {
+            while (!ending.IsCompleted && await pace.WaitForNextTickAsync())
+                await slow.WriteAsync([(byte)'x']);
+        }
+        catch (System.Net.Sockets.SocketException) { } // it has been given up
+        Assert.That(Encoding.ASCII.GetString(await ending), Does.StartWith("HTTP/1.1 408 ").Or.Empty);
+    }
+
     [Test]
     public async Task Of_TCP_connections_there_are_never_more_than_the_limit()
     {
