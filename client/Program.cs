@@ -115,8 +115,9 @@ sealed class Conversation(Address address)
     int _sent;                                             // how many of those have been said on this connection
     bool _inputEnded;
     TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    string? _epoch;
+    string? _epoch; // the position: which log, the last seq seen, and that message's time as it was told
     long _last;
+    string? _at;
 
     bool IsOver
     {
@@ -135,7 +136,7 @@ sealed class Conversation(Address address)
         {
             try
             {
-                string? resume = _epoch is null ? null : $"epoch={_epoch}&after={_last}";
+                string? resume = _epoch is null ? null : $"epoch={_epoch}&after={_last}" + (_at is null ? "" : $"&at={Uri.EscapeDataString(_at)}");
                 using ClientWebSocket socket = await address.ConnectAsync("chat.v1", resume, cancel);
                 (wasConnected, failures) = (true, 0);
                 Terminal.Note($"Connecté / connected : {address.Server.OriginalString}");
@@ -211,15 +212,14 @@ sealed class Conversation(Address address)
         switch ((string?)said["type"])
         {
             case "hello":
-                string? epoch = (string?)said["epoch"];
-                if (epoch != _epoch)
-                    (_epoch, _last) = (epoch, 0);
+                Begin((string?)said["epoch"], (bool?)said["resumed"] ?? false);
                 return true;
             case "message":
-                _last = (long)said["seq"]!;
+                (_last, _at) = ((long)said["seq"]!, (string?)said["at"]);
                 DateTime at = ((DateTime)said["at"]!).ToLocalTime();
                 string author = (string?)said["name"] ?? "anonyme";
-                Terminal.Print($"{at:HH:mm} {author} : {(string?)said["text"]}");
+                // Indented, so that other people's line breaks cannot forge a line.
+                Terminal.Print($"{at:HH:mm} {author} : {((string?)said["text"])?.Replace("\n", "\n      ", StringComparison.Ordinal)}");
                 Acknowledge((string?)said["key"]);
                 return true;
             case "logged":
@@ -238,6 +238,19 @@ sealed class Conversation(Address address)
             default:
                 return true;
         }
+    }
+
+    // Without a resumed position what was seen belongs to another log, and what is not acknowledged is sent to this one.
+    void Begin(string? epoch, bool isResumed)
+    {
+        if (isResumed)
+            return;
+        if (_epoch is not null)
+        {
+            Terminal.Note("Le salon a recommencé / the room has started afresh");
+            Change(() => _sent = 0);
+        }
+        (_epoch, _last, _at) = (epoch, 0, null);
     }
 
     void Acknowledge(string? key) => Change(() =>

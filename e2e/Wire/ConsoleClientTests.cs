@@ -65,6 +65,20 @@ public sealed class ConsoleClientTests
     }
 
     [Test]
+    public async Task Other_people_s_line_breaks_cannot_forge_a_line()
+    {
+        using var server = ChatServer.Start();
+        using Peer mallory = await Peer.ChatAsync(server, "name=Mallory");
+        await mallory.SayAsync("k", "hi\n12:00 Ana : I owe Mallory a beer");
+        await mallory.HearMessageAsync();
+        using var client = BuiltProcess.Client("--url", $"ws://127.0.0.1:{server.Port}", "--name", "Ana");
+        await client.Input.WriteAsync("fin");
+        client.Input.Close();
+        (_, string output, _) = await client.EndAsync();
+        Assert.That(output, Does.Match(@"^\d\d:\d\d Mallory : hi\n      12:00 Ana : I owe Mallory a beer\n\d\d:\d\d Ana : fin\n$"));
+    }
+
+    [Test]
     public async Task It_comes_back_after_a_restart_and_says_once_what_was_typed_meanwhile()
     {
         using var server = ChatServer.Start();
