@@ -28,7 +28,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
             log.Disconnected(clients);
     }
 
-    public void Heard(ReadOnlySpan<byte> text) => log.Heard(text);
+    public void Received(ReadOnlySpan<byte> text) => log.Received(text);
 
     public void Refused(HttpContext http, Problem problem)
     {

@@ -130,18 +130,18 @@ public sealed class MessageReaderFuzzTests
         {
             int length = NextCut(random, bytes.Length - at);
             ReadOnlySequence<byte> read = Segment.Sequence(rest, bytes[at..(at += length)]);
-            while (reader.Read(ref read) is var heard && heard != Heard.NotYet)
+            while (reader.Read(ref read) is var heard && heard != Received.NotYet)
             {
                 unread = (int)read.Length + bytes.Length - at;
                 switch (heard)
                 {
-                    case Heard.Fault:
+                    case Received.Fault:
                         events.Add($"Fault:{reader.Code}");
                         return events;
-                    case Heard.Close:
+                    case Received.Close:
                         events.Add($"Close:{(reader.Code == 0 ? 1000 : reader.Code)}"); // as the BCL tells a close without a code
                         return events;
-                    case Heard.Text or Heard.Ping:
+                    case Received.Text or Received.Ping:
                         events.Add($"{heard}:{Convert.ToHexString(reader.Payload)}");
                         break;
                 }

@@ -135,7 +135,7 @@ public sealed class MessageReaderTests
         for (int i = 0; i < Count; i++)
         {
             ReadOnlySequence<byte> bytes = new(fragment);
-            if (reader.Read(ref bytes) != Heard.NotYet || !bytes.IsEmpty)
+            if (reader.Read(ref bytes) != Received.NotYet || !bytes.IsEmpty)
                 Assert.Fail($"fragment {i}");
             fragment[0] = 0x00;
         }
@@ -162,16 +162,16 @@ public sealed class MessageReaderTests
         foreach (byte[] piece in pieces)
         {
             ReadOnlySequence<byte> bytes = Segment.Sequence(rest, piece);
-            while (reader.Read(ref bytes) is var heard && heard != Heard.NotYet)
+            while (reader.Read(ref bytes) is var heard && heard != Received.NotYet)
             {
                 string payload = Encoding.UTF8.GetString(reader.Payload);
                 told.Add(heard switch
                 {
-                    Heard.Fault => $"Fault:{reader.Code}",
-                    Heard.Close => $"Close:{reader.Code} {payload}".TrimEnd(),
+                    Received.Fault => $"Fault:{reader.Code}",
+                    Received.Close => $"Close:{reader.Code} {payload}".TrimEnd(),
                     _ => $"{heard}:{payload}",
                 });
-                if (heard is Heard.Fault or Heard.Close)
+                if (heard is Received.Fault or Received.Close)
                     return string.Join(' ', told);
             }
             rest = bytes.ToArray();

@@ -34,14 +34,14 @@ public sealed class NameTests
     [TestCase("""{"key":"k","\u0074ype":"say","text":"x"}x""", "k", "not JSON")]
     public void What_is_there_and_unusable_is_refused_with_its_reason(string json, string? key, string detail)
     {
-        var refused = Utterance.Parse(Encoding.UTF8.GetBytes(json), 100) as Utterance.Refused;
+        var refused = ClientMessage.Parse(Encoding.UTF8.GetBytes(json), 100) as ClientMessage.Refused;
         Assert.That(refused?.Refusal, Is.EqualTo(new Refusal("malformed", detail, key)));
     }
 
     [Test]
     public void What_JSON_says_twice_with_one_value_is_said_once()
     {
-        var say = (Utterance.Say)Utterance.Parse("""{"type":"say","\u006bey":"k","key":"k","text":"x","text":"x","name":null}"""u8, 100);
+        var say = (ClientMessage.Say)ClientMessage.Parse("""{"type":"say","\u006bey":"k","key":"k","text":"x","text":"x","name":null}"""u8, 100);
         Assert.That((say.Key, Encoding.UTF8.GetString(say.Text)), Is.EqualTo(("k", "x")));
     }
 }

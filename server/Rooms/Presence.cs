@@ -25,7 +25,8 @@ sealed class Presence(TimeProvider clock)
         if (_isOld)
             return false;
         // The newest first: a hundred names that stay are not the only ones ever shown.
-        Frame = Words.Presence(here.Count, here.Reverse().Select(feed => feed.Name).OfType<string>().Distinct().Take(MostNames).Reverse());
+        IEnumerable<string> names = here.Reverse().Select(feed => feed.Name).OfType<string>().Distinct().Take(MostNames).Reverse();
+        Frame = ChatMinimal.Frame.Of(ServerMessage.Presence(here.Count, names));
         _toldAt = now;
         _pause = TimeSpan.FromSeconds(Math.Max(s_every.TotalSeconds, (double)Frame.Length * here.Count / BytesPerSecond));
         return true;

@@ -74,8 +74,8 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
             foreach (Message message in page.Messages)
             {
                 SkipTo(message.Seq);
-                _frames[(int)Dialect.Plain]?.Append(Words.Plain(message));
-                _frames[(int)Dialect.Chat]?.Append(Words.Chat(message));
+                _frames[(int)Dialect.Plain]?.Append(ServerMessage.Plain(message));
+                _frames[(int)Dialect.Chat]?.Append(ServerMessage.Chat(message));
                 _head = _head with { Next = message.Seq + 1 };
             }
             SkipTo(page.Next);
@@ -124,7 +124,7 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
         long from = dialect == Dialect.Plain ? _head.Next : isResumed ? resume.After!.Value + 1 : Math.Max(_head.First, _head.Next - resume.Last);
         _frames[(int)dialect]!.TrySeek(from, out cursor);
         epoch = _epoch;
-        return Words.Hello(room, _head, isResumed, _readers[0] + _readers[1], options.MaxMessageBytes);
+        return Frame.Of(ServerMessage.Hello(room, _head, isResumed, _readers[0] + _readers[1], options.MaxMessageBytes));
     }
 
     // A hole: the store has retained or read less than was appended.

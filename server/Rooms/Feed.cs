@@ -246,7 +246,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
             isWhole = TrySkip(frames, ref next, message.Seq);
             if (!isWhole)
                 break;
-            Frame.Write(frames, dialect == Dialect.Chat ? Words.Chat(message) : Words.Plain(message));
+            Frame.Write(frames, dialect == Dialect.Chat ? ServerMessage.Chat(message) : ServerMessage.Plain(message));
             next = message.Seq + 1;
         }
         if (isWhole)
@@ -263,7 +263,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
             return true;
         if (dialect == Dialect.Plain)
             return next > _cursor.Seq ? false : throw new LaggedException("too far behind: what follows is no longer retained");
-        Frame.Write(frames, Words.Gap(next, to - 1));
+        Frame.Write(frames, ServerMessage.Gap(next, to - 1));
         next = to;
         return true;
     }

@@ -30,7 +30,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     readonly CancellationToken _peerEnded;
     CancellationTokenRegistration _endOfHttp;
     Standstill _standstill;
-    bool _wasHeard;
+    bool _hasReceived;
     volatile bool _isUpgraded;
     (Action<object> Action, object State)[] _beats = [];
     Func<Task>? _talk;
@@ -152,7 +152,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         if (_isUpgraded) // the connection looks after itself
             return;
         long now = _links.Clock.GetTimestamp();
-        if (!_wasHeard && _links.Clock.GetElapsedTime(_openedAt, now) >= Links.SilenceTimeout)
+        if (!_hasReceived && _links.Clock.GetElapsedTime(_openedAt, now) >= Links.SilenceTimeout)
             Abort();
         else if (_direct is { IsWaiting: var isWaiting } direct
             && _standstill.Look(isWaiting, isWaiting ? direct.Acknowledged : 0, now, _links.Clock) >= _links.SendTimeout)
@@ -174,7 +174,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
 
         public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
         {
-            link._wasHeard = true;
+            link._hasReceived = true;
             link._input.AdvanceTo(consumed, examined);
         }
 

@@ -14,7 +14,7 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
     const int FlushAt = 16 << 10; // bytes of output
     const int Segment = 4 << 10;  // bytes of a text written at once; escaped, up to six times as long
 
-    readonly Utf8JsonWriter _json = new(output, Words.Options);
+    readonly Utf8JsonWriter _json = new(output, ServerMessage.Options);
     long _waiting; // bytes, beside those that the JSON writer counts since it began
 
     public void BeginLog(LogHead head)
@@ -29,7 +29,7 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
     public async ValueTask WriteAsync(Message message, CancellationToken cancel)
     {
         _json.WriteStartObject();
-        Words.WriteBeforeText(_json, message);
+        ServerMessage.WriteBeforeText(_json, message);
         _json.WritePropertyName("text"u8);
         int from = 0;
         for (; message.Text.Length - from > Segment; from += Segment)
@@ -38,7 +38,7 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
             await FlushIfLongAsync(cancel);
         }
         _json.WriteStringValueSegment(message.Text.AsSpan(from), isFinalSegment: true);
-        Words.WriteAfterText(_json, message);
+        ServerMessage.WriteAfterText(_json, message);
         _json.WriteEndObject();
         await FlushIfLongAsync(cancel);
     }
@@ -61,7 +61,7 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
     public void Gap(long from, long to)
     {
         Write("event: gap\ndata: "u8);
-        Write(Words.Gap(from, to));
+        Write(ServerMessage.Gap(from, to));
         EndEvent();
     }
 

@@ -4,7 +4,7 @@ using System.Buffers.Binary;
 namespace ChatMinimal;
 
 /// <summary>
-/// A frame is one unit on a WebSocket's wire (RFC 6455 section 5.2). Only what a server says is here: whole messages,
+/// A frame is one unit on a WebSocket's wire (RFC 6455 section 5.2). Only what a server sends is here: whole messages,
 /// final, never masked (section 5.1). Lengths are in bytes.
 /// </summary>
 static class Frame
@@ -56,6 +56,9 @@ static class Frame
     /// <summary>Writes a whole text frame.</summary>
     public static void Write(IBufferWriter<byte> to, ReadOnlySpan<byte> payload) =>
         to.Advance(Write(to.GetSpan(LongestHeader + payload.Length), Text, payload));
+
+    /// <summary>A whole text frame.</summary>
+    public static byte[] Of(ReadOnlySpan<byte> payload) => Of(Text, payload);
 
     public static byte[] Of(byte opcode, ReadOnlySpan<byte> payload)
     {

@@ -8,7 +8,7 @@ using System.Text.Unicode;
 namespace ChatMinimal;
 
 /// <summary>What a client did, once all its bytes have arrived.</summary>
-enum Heard { NotYet, Text, Ping, Pong, Close, Fault }
+enum Received { NotYet, Text, Ping, Pong, Close, Fault }
 
 /// <summary>
 /// A message reader parses a client's bytes into frames and reassembles those into messages (RFC 6455 section 5).
@@ -45,7 +45,7 @@ struct MessageReader(int limit)
     public string Reason { get; private set; } = "";
 
     /// <summary>Reads frames until one of them completes something. What is read is cut off the front of <paramref name="bytes"/>.</summary>
-    public Heard Read(ref ReadOnlySequence<byte> bytes)
+    public Received Read(ref ReadOnlySequence<byte> bytes)
     {
         Span<byte> scratch = stackalloc byte[LongestHeader];
         while (true)
@@ -58,7 +58,7 @@ struct MessageReader(int limit)
                 head = scratch[..(int)start.Length];
             }
             if (head.Length < 2)
-                return Heard.NotYet;
+                return Received.NotYet;
             bool isFinal = (head[0] & 0x80) != 0;
             int opcode = head[0] & 0x0F, length = head[1] & 0x7F;
             if ((head[0] & 0x70) != 0)
@@ -72,7 +72,7 @@ struct MessageReader(int limit)
 
             int header = length switch { 126 => 8, 127 => 14, _ => 6 };
             if (head.Length < header)
-                return Heard.NotYet;
+                return Received.NotYet;
             ulong payload = length switch
             {
                 126 => BinaryPrimitives.ReadUInt16BigEndian(head[2..]),
@@ -84,14 +84,14 @@ struct MessageReader(int limit)
             if (opcode < Frame.FirstControl && payload > (ulong)(limit - _begunLength)) // a sum would wrap around
                 return Fault(TooBig, $"message exceeds {limit} bytes");
             if ((ulong)bytes.Length - (ulong)header < payload)
-                return Heard.NotYet;
+                return Received.NotYet;
 
             uint mask = MemoryMarshal.Read<uint>(head[(header - 4)..]);
             ReadOnlySequence<byte> masked = bytes.Slice(header, (long)payload);
             bytes = bytes.Slice(masked.End);
-            Heard heard = opcode < Frame.FirstControl ? HearData(isFinal, masked, mask) : HearControl(opcode, masked, mask);
-            if (heard != Heard.NotYet)
-                return heard;
+            Received received = opcode < Frame.FirstControl ? ReadData(isFinal, masked, mask) : ReadControl(opcode, masked, mask);
+            if (received != Received.NotYet)
+                return received;
         }
     }
 
@@ -106,15 +106,15 @@ struct MessageReader(int limit)
         _ => "reserved opcode",
     };
 
-    Heard HearData(bool isFinal, in ReadOnlySequence<byte> masked, uint mask)
+    Received ReadData(bool isFinal, in ReadOnlySequence<byte> masked, uint mask)
     {
         if (!isFinal || _begun is not null)
-            return HearFragment(isFinal, masked, mask);
+            return ReadFragment(isFinal, masked, mask);
         Payload = Unmask(masked, mask);
-        return Utf8.IsValid(Payload) ? Heard.Text : Fault(NotUtf8, "invalid UTF-8");
+        return Utf8.IsValid(Payload) ? Received.Text : Fault(NotUtf8, "invalid UTF-8");
     }
 
-    Heard HearFragment(bool isFinal, in ReadOnlySequence<byte> masked, uint mask)
+    Received ReadFragment(bool isFinal, in ReadOnlySequence<byte> masked, uint mask)
     {
         if (++_fragments > MostFragments)
             return Fault(TooBig, $"message exceeds {MostFragments} fragments");
@@ -129,10 +129,10 @@ struct MessageReader(int limit)
             return Fault(NotUtf8, "invalid UTF-8");
         _checked = _begunLength - cut;
         if (!isFinal)
-            return Heard.NotYet;
+            return Received.NotYet;
         Payload = _begun.Length == length ? _begun : _begun[..length];
         (_begun, _begunLength, _checked, _fragments) = (null, 0, 0, 0);
-        return Heard.Text;
+        return Received.Text;
     }
 
     // How many bytes at the end begin a character that the next fragment may complete.
@@ -144,26 +144,26 @@ struct MessageReader(int limit)
         return 0;
     }
 
-    Heard HearControl(int opcode, in ReadOnlySequence<byte> masked, uint mask)
+    Received ReadControl(int opcode, in ReadOnlySequence<byte> masked, uint mask)
     {
         byte[] payload = Unmask(masked, mask);
         if (opcode != Frame.Close)
         {
             Payload = payload;
-            return opcode == Frame.Ping ? Heard.Ping : Heard.Pong;
+            return opcode == Frame.Ping ? Received.Ping : Received.Pong;
         }
         Code = payload.Length == 0 ? (ushort)0 : BinaryPrimitives.ReadUInt16BigEndian(payload);
         Payload = payload.Length == 0 ? [] : payload[2..];
         if (payload.Length > 0 && Code is not (>= 1000 and <= 1014 and not (1004 or 1005 or 1006) or >= 3000 and <= 4999))
             return Fault(ProtocolError, "invalid close code");
-        return Utf8.IsValid(Payload) ? Heard.Close : Fault(NotUtf8, "invalid UTF-8");
+        return Utf8.IsValid(Payload) ? Received.Close : Fault(NotUtf8, "invalid UTF-8");
     }
 
-    Heard Fault(ushort code, string reason)
+    Received Fault(ushort code, string reason)
     {
         (Code, Reason) = (code, reason);
         (_begun, _begunLength) = (null, 0);
-        return Heard.Fault;
+        return Received.Fault;
     }
 
     static byte[] Unmask(in ReadOnlySequence<byte> masked, uint mask)

@@ -107,12 +107,12 @@ sealed class Broadcaster : IDisposable
         if (_grown.TryDequeue(out Room? room))
         {
             worked = true;
-            Visit(room);
+            Serve(room);
         }
         return worked;
     }
 
-    static void Visit(Room room)
+    static void Serve(Room room)
     {
         room.Unqueue(); // before looking: what comes later queues it again
         (byte[] Frame, Feed? Author)? typing = room.TakeTyping();

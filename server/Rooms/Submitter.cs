@@ -122,11 +122,11 @@ sealed class Submitter(IMessageStore store, string room, Func<byte[], ValueTask>
         catch (StoreUnavailableException) { } // each of them is told
         for (int i = 0; i < batch.Count; i++)
             if (submissions is null)
-                await answer(Words.Refused(Refusal.StoreUnavailable(batch[i].Key!)));
+                await answer(Frame.Of(ServerMessage.Refused(Refusal.StoreUnavailable(batch[i].Key!))));
             else if (submissions[i].IsTaken)
-                await answer(Words.Refused(Refusal.KeyTaken(batch[i].Key!)));
+                await answer(Frame.Of(ServerMessage.Refused(Refusal.KeyTaken(batch[i].Key!))));
             else if (submissions[i].WasKnown)
-                await answer(Words.Logged(batch[i].Key!, submissions[i].Seq));
+                await answer(Frame.Of(ServerMessage.Logged(batch[i].Key!, submissions[i].Seq)));
             else
                 Next = submissions[i].Seq + 1; // its broadcast is the acknowledgement
     }

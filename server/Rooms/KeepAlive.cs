@@ -16,16 +16,16 @@ struct KeepAlive(TimeSpan interval, TimeProvider clock, long now)
     public enum Verdict { Fine = 0, Ping = 1, Beat = 2, Dead = 4 }
 
     /// <summary>To be called about once a second.</summary>
-    /// <param name="wasHeard">Bytes came from the peer, or nobody listens to it.</param>
+    /// <param name="hasReceived">Bytes came from the peer, or nobody listens to it.</param>
     /// <param name="wrote">A data frame was written to it.</param>
     /// <param name="isInTheWay">Output waits in front of the ping, and the peer is taking it: no pong is due yet.</param>
     /// <param name="at">A timestamp.</param>
-    public Verdict Look(bool wasHeard, bool wrote, bool isInTheWay, long at)
+    public Verdict Look(bool hasReceived, bool wrote, bool isInTheWay, long at)
     {
         if (wrote)
             _wroteAt = at;
         Verdict beat = clock.GetElapsedTime(_wroteAt, at) >= interval ? Verdict.Beat : Verdict.Fine;
-        if (wasHeard)
+        if (hasReceived)
             (_heardAt, _pingedAt) = (at, 0);
         if (clock.GetElapsedTime(_heardAt, at) < interval)
             return beat;

@@ -18,7 +18,7 @@ static partial class Log
     public static partial void Disconnected(this ILogger log, int clients);
 
     [LoggerMessage(4, LogLevel.Debug, "Message reçu : {Text}", SkipEnabledCheck = true)]
-    static partial void Heard(this ILogger log, string text);
+    static partial void Received(this ILogger log, string text);
 
     [LoggerMessage(5, LogLevel.Information, "Page: {Address}")]
     public static partial void Page(this ILogger log, string address);
@@ -56,10 +56,10 @@ static partial class Log
     [LoggerMessage(23, LogLevel.Warning, "There are {Most} TCP connections already: {Peer} is refused")]
     public static partial void TooManyLinks(this ILogger log, int most, System.Net.EndPoint? peer);
 
-    public static void Heard(this ILogger log, ReadOnlySpan<byte> text)
+    public static void Received(this ILogger log, ReadOnlySpan<byte> text)
     {
         if (log.IsEnabled(LogLevel.Debug))
-            log.Heard(OneLine(Encoding.UTF8.GetString(text), longest: int.MaxValue));
+            log.Received(OneLine(Encoding.UTF8.GetString(text), longest: int.MaxValue));
     }
 
     /// <summary>An exception, whose message may quote a peer.</summary>

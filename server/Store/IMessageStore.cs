@@ -38,9 +38,6 @@ interface IMessageStore
     ValueTask CheckAsync(CancellationToken cancel);
 }
 
-/// <summary>A log's identity, the oldest seq retained, and the seq that the next message gets. An empty log has both equal.</summary>
-readonly record struct LogHead(string Epoch, long First, long Next);
-
 /// <summary>
 /// The seq of a submitted draft, and whether its key was in the log before. <c>IsTaken</c>: it was, under another text, so the
 /// draft was not added. Where the first text is no longer there to compare, the key alone decides.

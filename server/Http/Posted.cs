@@ -63,10 +63,10 @@ sealed class Posted
 
     Problem? Check(ChatOptions options)
     {
-        if (_why is null && Key is not null && !Utterance.IsKey(Key))
-            _why = Utterance.KeyRule;
+        if (_why is null && Key is not null && !ClientMessage.IsKey(Key))
+            _why = ClientMessage.KeyRule;
         if (_why is null && Text is null)
-            _why = Utterance.TextRule;
+            _why = ClientMessage.TextRule;
         if (_why is null && Unseen.IsAll(Text))
             _why = "the text is empty";
         if (_why is null && Text!.Length > options.MaxMessageBytes)

@@ -30,8 +30,8 @@ sealed class Typing(TimeProvider clock)
             return null;
         _toldAt = now;
         (byte[], Feed?) taken = _authors is [var author]
-            ? (Words.Typing(author.Name ?? ""), author)
-            : (Words.Typing([.. _authors.Take(MostNames).Select(each => each.Name ?? "")]), null);
+            ? (Frame.Of(ServerMessage.Typing(author.Name ?? "")), author)
+            : (Frame.Of(ServerMessage.Typing([.. _authors.Take(MostNames).Select(each => each.Name ?? "")])), null);
         _authors.Clear();
         return taken;
     }

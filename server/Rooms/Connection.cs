@@ -34,7 +34,7 @@ sealed class Connection(
 
     // The receive loop's, looked at by the pump.
     volatile bool _isReceiving; // false: busy with a message, so that the peer cannot be heard
-    bool _wasHeard;             // bytes came since this was last asked
+    bool _hasReceived;             // bytes came since this was last asked
     long _unfinishedSince;      // timestamp of the first byte of half a message; 0: there is none
     long _unfinishedBytes;
 
@@ -66,7 +66,7 @@ sealed class Connection(
                 await _feed.BeginAsync(transport.Output, wakePump, Fail, Tick);
                 using CancellationTokenRegistration goodbye = stopping.UnsafeRegister(
                     connection => ((Connection)connection!).Close(CloseCode.GoingAway, "the server is shutting down", s_shutdownTimeout), this);
-                await ListenAsync(transport.Input);
+                await ReceiveAsync(transport.Input);
             }
             catch (Exception error) when (!PeerGone.Is(error))
             {
@@ -85,7 +85,7 @@ sealed class Connection(
     // ---- Receiving
 
     // Until the peer's end, or until nothing it says means anything any more.
-    async Task ListenAsync(PipeReader input)
+    async Task ReceiveAsync(PipeReader input)
     {
         while (!_isDeaf)
         {
@@ -95,16 +95,16 @@ sealed class Connection(
             _isReceiving = true;
             ReadResult read = await reading;
             _isReceiving = false;
-            _wasHeard = true;
+            _hasReceived = true;
             ReadOnlySequence<byte> bytes = read.Buffer;
             long length = bytes.Length;
             bool isNew = _unfinishedSince == 0;
             try
             {
-                while (!_isDeaf && _reader.Read(ref bytes) is var heard && heard != Heard.NotYet)
+                while (!_isDeaf && _reader.Read(ref bytes) is var received && received != Received.NotYet)
                 {
-                    isNew |= heard == Heard.Text; // a ping between two fragments brings the message no further
-                    await HearAsync(heard);
+                    isNew |= received == Received.Text; // a ping between two fragments brings the message no further
+                    await HandleAsync(received);
                 }
             }
             finally
@@ -140,62 +140,62 @@ sealed class Connection(
             _unfinishedBytes += bytes;
     }
 
-    async ValueTask HearAsync(Heard heard)
+    async ValueTask HandleAsync(Received received)
     {
-        switch (heard)
+        switch (received)
         {
-            case Heard.Close:
+            case Received.Close:
                 _isDeaf = true;
                 if (_submitter is { } submitter)
                     await submitter.IdleAsync(); // what it said last, too
                 Close(_reader.Code == 0 ? CloseCode.Normal : (CloseCode)_reader.Code, Encoding.UTF8.GetString(_reader.Payload));
                 break;
-            case Heard.Fault:
+            case Received.Fault:
                 _isDeaf = true;
                 Close((CloseCode)_reader.Code, _reader.Reason);
                 break;
-            case Heard.Ping or Heard.Pong when !IsClosing:
+            case Received.Ping or Received.Pong when !IsClosing:
                 _controls ??= new TokenBucket(ControlFramesPerSecond, ControlFramesPerSecond, clock);
-                if (heard == Heard.Ping)
+                if (received == Received.Ping)
                     await AnswerAsync(Frame.Of(Frame.Pong, _reader.Payload)); // and reads on when that is out, so that no pongs pile up
                 TokenBucket controls = _controls.Value;
                 await PauseAsync(controls.Take());
                 _controls = controls;
                 break;
-            case Heard.Text when !IsClosing:
-                log.Heard(_reader.Payload);
+            case Received.Text when !IsClosing:
+                log.Received(_reader.Payload);
                 if (dialect == Dialect.Plain)
-                    await SayAsync(new Draft(_feed.Name, Key: null, _reader.Payload));
+                    await SubmitAsync(new Draft(_feed.Name, Key: null, _reader.Payload));
                 else
-                    await DoAsync(Utterance.Parse(_reader.Payload, options.MaxMessageBytes));
+                    await HandleAsync(ClientMessage.Parse(_reader.Payload, options.MaxMessageBytes));
                 // A flooder is not read, so that TCP pushes back on it, and nobody else notices.
                 await PauseAsync(_messages.Take());
                 break;
         }
     }
 
-    ValueTask DoAsync(Utterance utterance)
+    ValueTask HandleAsync(ClientMessage message)
     {
-        switch (utterance)
+        switch (message)
         {
-            case Utterance.Say say:
-                return SayAsync(new Draft(_feed.Name, say.Key, say.Text));
-            case Utterance.Name { Value: var newName }:
+            case ClientMessage.Say say:
+                return SubmitAsync(new Draft(_feed.Name, say.Key, say.Text));
+            case ClientMessage.Name { Value: var newName }:
                 room.Rename(_feed, newName);
                 break;
-            case Utterance.Typing:
+            case ClientMessage.Typing:
                 if (_typedAt is { } typedAt && clock.GetElapsedTime(typedAt) < s_typingEvery)
                     break;
                 _typedAt = clock.GetTimestamp();
                 room.Typing(_feed);
                 break;
-            case Utterance.Refused { Refusal: var refusal }:
-                return AnswerAsync(Words.Refused(refusal));
+            case ClientMessage.Refused { Refusal: var refusal }:
+                return AnswerAsync(Frame.Of(ServerMessage.Refused(refusal)));
         }
         return default;
     }
 
-    ValueTask SayAsync(Draft draft)
+    ValueTask SubmitAsync(Draft draft)
     {
         _submitter ??= new Submitter(store, room.Name, dialect == Dialect.Chat ? AnswerAsync : null, Fail, clock);
         return _submitter.AddAsync(draft);
@@ -235,15 +235,15 @@ sealed class Connection(
             Close(CloseCode.PolicyViolation, "the message comes too slowly");
             return null;
         }
-        bool wasHeard = Interlocked.Exchange(ref _wasHeard, false) || !_isReceiving;
-        KeepAlive.Verdict verdict = _keepAlive.Look(wasHeard, output.TakeWrote(), !wasHeard && IsOutputInTheWay(output, now), now);
+        bool hasReceived = Interlocked.Exchange(ref _hasReceived, false) || !_isReceiving;
+        KeepAlive.Verdict verdict = _keepAlive.Look(hasReceived, output.TakeWrote(), !hasReceived && IsOutputInTheWay(output, now), now);
         if (verdict.HasFlag(KeepAlive.Verdict.Dead))
         {
             log.GaveUp(0, address, room.Name, $"no pong for {options.KeepAliveSeconds} s"); // without a code: nobody is there to be told
             _transport.Abort();
             return null;
         }
-        byte[] beat = dialect == Dialect.Chat && verdict.HasFlag(KeepAlive.Verdict.Beat) ? Words.Beat(_feed.Next) : [];
+        byte[] beat = dialect == Dialect.Chat && verdict.HasFlag(KeepAlive.Verdict.Beat) ? Frame.Of(ServerMessage.Beat(_feed.Next)) : [];
         return verdict.HasFlag(KeepAlive.Verdict.Ping) ? [.. beat, .. Frame.EmptyPing] : beat.Length > 0 ? beat : null;
     }
 
