@@ -39,6 +39,7 @@ builder.Services.AddSingleton<OperatorLog>();
 builder.Services.AddSingleton<OriginRule>();
 builder.Services.AddSingleton<Addresses>();
 builder.Services.AddSingleton<Rooms>();
+builder.Services.AddSingleton<Broadcaster>().AddHostedService(services => services.GetRequiredService<Broadcaster>());
 builder.Services.AddSingleton<Admission>();
 builder.Services.AddSingleton<HttpMessages>();
 builder.Services.AddSingleton<Health>();

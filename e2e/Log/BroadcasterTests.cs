@@ -1,27 +1,51 @@
 using System.Diagnostics;
+using System.IO.Pipelines;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Log;
 
-public sealed class BroadcasterTests
+public sealed class BroadcasterTests : IDisposable
 {
+    readonly FakeTimeProvider _clock = new();
+    readonly Broadcaster _broadcaster;
+    readonly Rooms _rooms;
+
+    public BroadcasterTests()
+    {
+        _broadcaster = new Broadcaster(_clock, NullLogger<Broadcaster>.Instance);
+        var options = new ChatOptions();
+        _rooms = new Rooms(new MemoryStore(options, _clock), options, _clock, _broadcaster);
+    }
+
+    [SetUp]
+    public Task StartAsync() => _broadcaster.StartAsync(default);
+
+    public void Dispose()
+    {
+        _rooms.Dispose();
+        _broadcaster.Dispose();
+    }
+
     [Test]
     public async Task What_becomes_due_while_the_pump_is_at_work_is_not_slept_over()
     {
-        var clock = new FakeTimeProvider();
+        Room room = (await _rooms.EnterAsync("salon", default))!;
+        var feed = new Feed(room, Dialect.Chat, null, _clock);
         var again = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         int sweeps = 0;
-        using var broadcaster = new Broadcaster(() =>
+        room.Join(feed, Resume.FromTheEnd);
+        var output = new Output(PipeWriter.Create(Stream.Null), null, _clock);
+        await feed.BeginAsync(output, _broadcaster.Ready, _ => { }, _ =>
         {
             if (++sweeps == 1)
-                clock.Advance(TimeSpan.FromSeconds(1)); // the next one is due, and nobody is asleep who could be woken
+                _clock.Advance(TimeSpan.FromSeconds(1)); // the next one is due, and nobody is asleep who could be woken
             else
                 again.TrySetResult();
-            return [];
-        }, clock, NullLogger.Instance);
-        clock.Advance(TimeSpan.FromSeconds(1));
+            return null;
+        });
+        _clock.Advance(TimeSpan.FromSeconds(1));
         using CancellationTokenSource limit = Rig.Patience();
         await again.Task.WaitAsync(limit.Token);
     }
@@ -31,16 +55,14 @@ public sealed class BroadcasterTests
     /// stands still here, so that no sweep wakes the pump instead.
     /// </summary>
     [Test]
-    public void A_room_that_grows_while_the_pump_falls_asleep_is_visited()
+    public async Task A_room_that_grows_while_the_pump_falls_asleep_is_visited()
     {
-        var clock = new FakeTimeProvider();
-        using var broadcaster = new Broadcaster(() => [], clock, NullLogger.Instance);
-        var room = new Room("salon", new ChatOptions(), new WindowBudget(long.MaxValue), clock, broadcaster.Grown);
+        Room room = (await _rooms.EnterAsync("salon", default))!;
         var random = new Random(1);
         long start = Stopwatch.GetTimestamp();
         for (int visits = 0; Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(2); visits++)
         {
-            broadcaster.Grown(room);
+            _broadcaster.Grown(room);
             long since = Stopwatch.GetTimestamp();
             while (!room.TryQueue()) // else it still waits for the pump
                 if (Stopwatch.GetElapsedTime(since) > TimeSpan.FromSeconds(20))

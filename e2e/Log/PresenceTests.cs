@@ -11,13 +11,15 @@ public sealed class PresenceTests
 
     public PresenceTests()
     {
-        _room = new Room("salon", new ChatOptions(), new WindowBudget(1 << 20), _clock, _ => { });
+        var options = new ChatOptions();
+        var store = new MemoryStore(options, _clock);
+        _room = new Room("salon", store, new Window("salon", options, new WindowBudget(1 << 20)), _clock, _ => { });
         _room.Append(new LogPage(new LogHead("epoch", 1, 1), 1, []));
     }
 
     Feed Join(string name)
     {
-        var feed = new Feed(_room, Dialect.Chat, name, new MemoryStore(new ChatOptions(), _clock), _clock);
+        var feed = new Feed(_room, Dialect.Chat, name, _clock);
         _room.Join(feed, Resume.FromTheEnd);
         return feed;
     }

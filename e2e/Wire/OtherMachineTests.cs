@@ -33,7 +33,11 @@ public sealed class OtherMachineTests
                 await StatusAsync(address, "X-Forwarded-For", "203.0.113.7");
             Assert.That(await server.ReadUntilAsync("X-Forwarded-For"), Does.EndWith($"{address.Host} sends X-Forwarded-For and is not a known proxy: its clients count as one address (Chat:Proxies)"));
             await StatusAsync(address, "Origin", "https://evil.example");
-            Assert.That(await server.ReadUntilAsync(""), Does.Contain($"Refused (403) {address.Host}, room ''"), "no second line of that, and the address is the stranger's");
+            string line;
+            do
+                line = await server.ReadUntilAsync("");
+            while (line.Contains("more like this", StringComparison.Ordinal)); // a second later, if that is over
+            Assert.That(line, Does.Contain($"Refused (403) {address.Host}, room ''"), "no second line of that, and the address is the stranger's");
         }
     }
 

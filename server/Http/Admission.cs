@@ -28,7 +28,7 @@ sealed class Admission(
             || await EnterAsync(http, visit) is not { } stay)
             return;
         bool isChat = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1);
-        var connection = new Connection(stay.Room, isChat ? Dialect.Chat : Dialect.Plain, visit.Name, store, options, clock, log, http.Connection.RemoteIpAddress);
+        var connection = new Connection(stay.Room, isChat ? Dialect.Chat : Dialect.Plain, visit.Name, http.Connection.RemoteIpAddress, options, clock, log);
         Transport transport;
         try
         {

@@ -6,22 +6,28 @@ using System.Text;
 namespace ChatMinimal;
 
 /// <summary>
-/// A connection is one socket: it receives, and does what it is told. What it is to be sent is its feed's, what it says goes through
-/// its submitter, and all its ends meet here, so that each has a code and a reason.
+/// A connection is one socket: it receives client messages, and handles them. What the peer is to be sent is its feed's, what it sends
+/// goes through its submitter, and all its ends meet here, so that each has a code and a reason.
 /// </summary>
+/// <param name="room">Where it is.</param>
+/// <param name="dialect">How the peer speaks.</param>
+/// <param name="name">Null: nameless.</param>
+/// <param name="address">For the operator's log.</param>
+/// <param name="options">The limits.</param>
+/// <param name="clock">Measures every wait.</param>
+/// <param name="log">For the operator.</param>
 sealed class Connection(
-    Room room, Dialect dialect, string? name, IMessageStore store, ChatOptions options, TimeProvider clock, OperatorLog log, IPAddress? address)
+    Room room, Dialect dialect, string? name, IPAddress? address, ChatOptions options, TimeProvider clock, OperatorLog log)
 {
     public const int JsonAllowance = 8; // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
 
     const int ControlFramesPerSecond = 20; // pings and pongs: a browser sends one in many seconds
-    const int SlowestMessage = 240; // bytes a second, once the send timeout is over: Kestrel's limit for a body
 
     static readonly TimeSpan s_shutdownTimeout = TimeSpan.FromSeconds(1.5); // the process has two seconds
-    static readonly TimeSpan s_drainTimeout = TimeSpan.FromSeconds(1);      // for what is to be sent before the close frame
+    static readonly TimeSpan s_endTimeout = TimeSpan.FromSeconds(1);        // for what is stuck when the peer has ended
     static readonly TimeSpan s_typingEvery = TimeSpan.FromSeconds(1);
 
-    readonly Feed _feed = new(room, dialect, name, store, clock);
+    readonly Feed _feed = new(room, dialect, name, clock);
     Transport? _transport;
 
     // The receive loop's.
@@ -30,22 +36,16 @@ sealed class Connection(
     MessageReader _reader = new(dialect == Dialect.Chat ? JsonAllowance * options.MaxMessageBytes : options.MaxMessageBytes);
     Submitter? _submitter;
     long? _typedAt, _peerEndedAt;
-    bool _isDeaf;             // it broke the protocol: what follows means nothing
+    bool _isOver;               // it closed, or broke the protocol: what follows means nothing
 
     // The receive loop's, looked at by the pump.
-    volatile bool _isReceiving; // false: busy with a message, so that the peer cannot be heard
-    bool _hasReceived;             // bytes came since this was last asked
-    long _unfinishedSince;      // timestamp of the first byte of half a message; 0: there is none
-    long _unfinishedBytes;
+    volatile bool _isReceiving; // false: busy with a message, so that nothing more can come
+    bool _hasReceived;          // bytes came since this was last asked
+    HalfMessage _half;
 
-    // The pump's.
-    KeepAlive _keepAlive = new(options.KeepAlive, clock, clock.GetTimestamp());
-    Standstill _standstill, _inTheWay;
+    Watch _watch = new(options.KeepAlive, options.SendTimeout, clock); // the pump's
 
-    readonly Lock _lock = new(); // guards how it ends
-    Closing? _closing;
-    Task _closed = Task.CompletedTask; // completes when the close frame is out, or cannot be
-    bool _ended;
+    Closing? _closing; // the first reason to end wins
 
     /// <summary>Joins the room; from here on it misses nothing. To be followed by <see cref="RunAsync"/> or <see cref="Leave"/>.</summary>
     public void Join(Resume resume) => room.Join(_feed, resume);
@@ -72,7 +72,7 @@ sealed class Connection(
             {
                 Fail(error);
             }
-            await DiscardAsync(transport.Input);
+            await transport.DiscardInputAsync();
         }
         catch (Exception error) when (PeerGone.Is(error)) { }
         finally
@@ -87,7 +87,7 @@ sealed class Connection(
     // Until the peer's end, or until nothing it says means anything any more.
     async Task ReceiveAsync(PipeReader input)
     {
-        while (!_isDeaf)
+        while (!_isOver)
         {
             ValueTask<ReadResult> reading = input.ReadAsync();
             if (!reading.IsCompleted)
@@ -98,10 +98,10 @@ sealed class Connection(
             _hasReceived = true;
             ReadOnlySequence<byte> bytes = read.Buffer;
             long length = bytes.Length;
-            bool isNew = _unfinishedSince == 0;
+            bool isNew = false;
             try
             {
-                while (!_isDeaf && _reader.Read(ref bytes) is var received && received != Received.NotYet)
+                while (!_isOver && _reader.Read(ref bytes) is var received && received != Received.NotYet)
                 {
                     isNew |= received == Received.Text; // a ping between two fragments brings the message no further
                     await HandleAsync(received);
@@ -111,33 +111,10 @@ sealed class Connection(
             {
                 input.AdvanceTo(bytes.Start, bytes.End);
             }
-            NoteUnfinished(isNew, !bytes.IsEmpty || _reader.HasBegun, length);
+            _half.Note(isNew, !bytes.IsEmpty || _reader.HasBegun, length, clock.GetTimestamp());
             if (read.IsCompleted)
                 return; // without a word
         }
-    }
-
-    // Bytes are read to the peer's end, whatever they are: a socket that is closed with unread bytes in it is reset, and a reset
-    // overtakes the close frame.
-    static async Task DiscardAsync(PipeReader input)
-    {
-        bool isOver = false;
-        while (!isOver)
-        {
-            ReadResult read = await input.ReadAsync();
-            isOver = read.IsCompleted;
-            input.AdvanceTo(read.Buffer.End);
-        }
-    }
-
-    void NoteUnfinished(bool isNew, bool isUnfinished, long bytes)
-    {
-        if (!isUnfinished)
-            _unfinishedSince = 0;
-        else if (isNew)
-            (_unfinishedSince, _unfinishedBytes) = (clock.GetTimestamp(), bytes);
-        else
-            _unfinishedBytes += bytes;
     }
 
     async ValueTask HandleAsync(Received received)
@@ -145,13 +122,13 @@ sealed class Connection(
         switch (received)
         {
             case Received.Close:
-                _isDeaf = true;
+                _isOver = true;
                 if (_submitter is { } submitter)
                     await submitter.IdleAsync(); // what it said last, too
                 Close(_reader.Code == 0 ? CloseCode.Normal : (CloseCode)_reader.Code, Encoding.UTF8.GetString(_reader.Payload));
                 break;
             case Received.Fault:
-                _isDeaf = true;
+                _isOver = true;
                 Close((CloseCode)_reader.Code, _reader.Reason);
                 break;
             case Received.Ping or Received.Pong when !IsClosing:
@@ -197,7 +174,7 @@ sealed class Connection(
 
     ValueTask SubmitAsync(Draft draft)
     {
-        _submitter ??= new Submitter(store, room.Name, dialect == Dialect.Chat ? AnswerAsync : null, Fail, clock);
+        _submitter ??= new Submitter(room.Store, room.Name, dialect == Dialect.Chat ? AnswerAsync : null, Fail, clock);
         return _submitter.AddAsync(draft);
     }
 
@@ -214,7 +191,7 @@ sealed class Connection(
         _peerEndedAt ??= clock.GetTimestamp();
         if (clock.GetElapsedTime(_peerEndedAt.Value) + pause < options.SendTimeout)
             return new(Task.Delay(pause, clock));
-        _isDeaf = true;
+        _isOver = true;
         return default;
     }
 
@@ -223,20 +200,20 @@ sealed class Connection(
     byte[]? Tick(long now)
     {
         Output output = _transport!.Output;
-        if (_standstill.Look(output.IsWaiting, output.IsWaiting ? output.Taken : 0, now, clock) >= options.SendTimeout)
+        if (_watch.StandsStill(output, now))
         {
             GiveUp($"nothing was read for {options.SendTimeoutSeconds} s");
             return null;
         }
-        if (Volatile.Read(ref _unfinishedSince) is not 0 and long since && clock.GetElapsedTime(since, now) is var elapsed
-            && elapsed >= options.SendTimeout && Volatile.Read(ref _unfinishedBytes) < SlowestMessage * elapsed.TotalSeconds && _isReceiving)
+        if (_isReceiving && _half.IsTooSlow(options.SendTimeout, now, clock))
         {
-            log.GaveUp((int)CloseCode.PolicyViolation, address, room.Name, "the message comes too slowly");
-            Close(CloseCode.PolicyViolation, "the message comes too slowly");
+            const string reason = "the message comes too slowly";
+            log.GaveUp((int)CloseCode.PolicyViolation, address, room.Name, reason);
+            Close(CloseCode.PolicyViolation, reason);
             return null;
         }
         bool hasReceived = Interlocked.Exchange(ref _hasReceived, false) || !_isReceiving;
-        KeepAlive.Verdict verdict = _keepAlive.Look(hasReceived, output.TakeWrote(), !hasReceived && IsOutputInTheWay(output, now), now);
+        KeepAlive.Verdict verdict = _watch.Look(output, hasReceived, now);
         if (verdict.HasFlag(KeepAlive.Verdict.Dead))
         {
             log.GaveUp(0, address, room.Name, $"no pong for {options.KeepAliveSeconds} s"); // without a code: nobody is there to be told
@@ -245,13 +222,6 @@ sealed class Connection(
         }
         byte[] beat = dialect == Dialect.Chat && verdict.HasFlag(KeepAlive.Verdict.Beat) ? Frame.Of(ServerMessage.Beat(_feed.Next)) : [];
         return verdict.HasFlag(KeepAlive.Verdict.Ping) ? [.. beat, .. Frame.EmptyPing] : beat.Length > 0 ? beat : null;
-    }
-
-    // More is on its way than pings alone, and the peer is taking it.
-    bool IsOutputInTheWay(Output output, long now)
-    {
-        bool isWaiting = output.Unacknowledged > Frame.EmptyPing.Length * options.KeepAliveSeconds;
-        return isWaiting && _inTheWay.Look(isWaiting, output.Taken, now, clock) < options.SendTimeout;
     }
 
     // ---- Ending
@@ -291,59 +261,26 @@ sealed class Connection(
     // The first reason is the one that counts.
     void Close(CloseCode code, string reason, TimeSpan? within = null)
     {
-        lock (_lock)
-        {
-            if (_closing is not null || _ended)
-                return;
-            _closing = new Closing(_transport!, options.SendTimeout, clock);
-        }
-        _submitter?.Hurry();
-        _closed = CloseAsync(_closing, code, reason, within);
-    }
-
-    async Task CloseAsync(Closing closing, CloseCode code, string reason, TimeSpan? within)
-    {
-        try
-        {
-            await closing.RunAsync(code, reason, within, DrainAsync);
-        }
-        catch (Exception error) when (PeerGone.Is(error)) { } // it was faster
-        catch (Exception error)
-        {
-            log.Failed(error, address, room.Name);
-            _transport!.Abort();
-        }
-    }
-
-    // Completes when all that was said so far has been sent, or when that takes too long: a slow client reads the rest after coming back.
-    async Task DrainAsync()
-    {
-        try
-        {
-            if (_submitter is { } submitter)
-                await submitter.IdleAsync().WaitAsync(s_drainTimeout, clock);
-            Task drained = _feed.DrainAsync(_submitter?.Next ?? 0);
-            _feed.Wake();
-            await drained.WaitAsync(s_drainTimeout, clock);
-        }
-        catch (TimeoutException) { }
-        _feed.End();
+        var closing = new Closing(_transport!, options.SendTimeout, clock);
+        if (Interlocked.CompareExchange(ref _closing, closing, null) is not null)
+            return;
+        _ = closing.RunAsync(code, reason, within, _feed, _submitter, Fail);
     }
 
     // After this, nobody touches the transport: it is the framework's again.
     async Task EndAsync(Transport transport)
     {
         // A peer that is gone, or does not read what is still stuck, must not keep us.
-        using (clock.CreateTimer(_ => transport.Abort(), null, s_drainTimeout, Timeout.InfiniteTimeSpan))
+        using (clock.CreateTimer(_ => transport.Abort(), null, s_endTimeout, Timeout.InfiniteTimeSpan))
         {
             if (_submitter is { } submitter)
                 await submitter.IdleAsync(); // what it said last, too
-            await Volatile.Read(ref _closed); // a peer that ends its side at once after its close frame is still answered
+            // A peer that ends its side at once after its close frame is still answered. A reason that comes after this is too late.
+            if (Interlocked.CompareExchange(ref _closing, Closing.TooLate, null) is { } closing)
+                await closing.Ran;
             _feed.End();
             await transport.Output.RetireAsync();
         }
-        lock (_lock)
-            _ended = true;
-        _closing?.End();
+        _closing!.End();
     }
 }

@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace ChatMinimal;
 
 /// <summary>
@@ -9,9 +7,8 @@ namespace ChatMinimal;
 /// <param name="room">Whose log it reads, and whose presence it tells.</param>
 /// <param name="dialect">How the peer speaks.</param>
 /// <param name="name">Null: nameless.</param>
-/// <param name="store">What it reads from when it lags.</param>
 /// <param name="clock">For the pause while the store cannot be read.</param>
-sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store, TimeProvider clock)
+sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
 {
     static readonly TimeSpan s_storeRetry = TimeSpan.FromMilliseconds(250);
 
@@ -206,14 +203,16 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
     {
         try
         {
-            var frames = new ArrayBufferWriter<byte>();
+            var catchUp = new CatchUp(room, dialect);
             while (!_isOver && ReferenceEquals(_epoch, room.Window.Epoch) && !room.Window.TrySeek(dialect, ref _cursor))
             {
-                if (!await TryReadAsync(frames))
+                long next = await catchUp.ReadAsync(_epoch, _cursor.Seq);
+                bool isNew = next > _cursor.Seq;
+                _cursor = new FrameLog.Cursor(next);
+                if (catchUp.Frames.Length > 0)
+                    await writer.WriteAsync(catchUp.Frames);
+                if (!isNew)
                     await Task.Delay(s_storeRetry, clock);
-                else if (frames.WrittenCount > 0)
-                    await writer.WriteAsync(frames.WrittenMemory);
-                frames.ResetWrittenCount();
             }
         }
         catch (Exception error)
@@ -223,51 +222,4 @@ sealed class Feed(Room room, Dialect dialect, string? name, IMessageStore store,
         writer.Unlock();
         Wake(); // for what has gathered meanwhile
     }
-
-    // One page, encoded. False: not now. The page itself is let go before anything waits for the peer.
-    async ValueTask<bool> TryReadAsync(ArrayBufferWriter<byte> frames)
-    {
-        LogPage page;
-        try
-        {
-            // As far as the window's end: what the store has beyond it comes through the window.
-            page = await store.ReadAsync(room.Name, _cursor.Seq, room.Window.Head.Next, default);
-        }
-        catch (StoreUnavailableException)
-        {
-            return false;
-        }
-        if (page.Head.Epoch != _epoch)
-            return false; // it is another log already, and the room is about to hear of it
-        long next = _cursor.Seq;
-        bool isWhole = true;
-        foreach (Message message in page.Messages)
-        {
-            isWhole = TrySkip(frames, ref next, message.Seq);
-            if (!isWhole)
-                break;
-            Frame.Write(frames, dialect == Dialect.Chat ? ServerMessage.Chat(message) : ServerMessage.Plain(message));
-            next = message.Seq + 1;
-        }
-        if (isWhole)
-            TrySkip(frames, ref next, page.Next);
-        bool isNew = next > _cursor.Seq;
-        _cursor = new FrameLog.Cursor(next);
-        return isNew;
-    }
-
-    // Tells of a hole. False: the plain dialect has no way to; it is sent what comes before, and then its end.
-    bool TrySkip(ArrayBufferWriter<byte> frames, ref long next, long to)
-    {
-        if (next == to)
-            return true;
-        if (dialect == Dialect.Plain)
-            return next > _cursor.Seq ? false : throw new LaggedException("too far behind: what follows is no longer retained");
-        Frame.Write(frames, ServerMessage.Gap(next, to - 1));
-        next = to;
-        return true;
-    }
 }
-
-/// <summary>A reader of the plain dialect has missed what is no longer there.</summary>
-sealed class LaggedException(string message) : Exception(message);

@@ -4,7 +4,12 @@ namespace ChatMinimal;
 /// A room is a log and those who read it: the window, and a feed for each connection. Its one lock guards who is here; what is
 /// to be sent for it is the pump's work, who is called when there is some.
 /// </summary>
-sealed class Room(string name, ChatOptions options, WindowBudget budget, TimeProvider clock, Action<Room> wakePump)
+/// <param name="name">As its log is called in the store.</param>
+/// <param name="store">Where its log is.</param>
+/// <param name="window">The log as memory sees it.</param>
+/// <param name="clock">For what is told once a second.</param>
+/// <param name="wakePump">Called when there is something to be sent.</param>
+sealed class Room(string name, IMessageStore store, Window window, TimeProvider clock, Action<Room> wakePump)
 {
     readonly Lock _lock = new();
     readonly List<Feed> _feeds = [];
@@ -14,7 +19,9 @@ sealed class Room(string name, ChatOptions options, WindowBudget budget, TimePro
 
     public string Name => name;
 
-    public Window Window { get; } = new(name, options, budget);
+    public IMessageStore Store => store;
+
+    public Window Window => window;
 
     public Presence Presence { get; } = new(clock);
 
@@ -45,7 +52,7 @@ sealed class Room(string name, ChatOptions options, WindowBudget budget, TimePro
         {
             if (!_feeds.Remove(feed))
                 return;
-            Window.Leave(feed.Dialect);
+            window.Leave(feed.Dialect);
             MembersChanged();
         }
     }
@@ -78,14 +85,14 @@ sealed class Room(string name, ChatOptions options, WindowBudget budget, TimePro
     /// <summary>Appends what the store has put in order.</summary>
     public void Append(LogPage page)
     {
-        Window.Append(page);
+        window.Append(page);
         wakePump(this);
     }
 
     /// <summary>Once a second: what waited for its time is told now.</summary>
     public void Sweep()
     {
-        Window.Sweep();
+        window.Sweep();
         bool isNews;
         lock (_lock)
             isNews = Presence.Refresh(_feeds) | _typing.IsWaiting;

@@ -6,21 +6,24 @@ namespace ChatMinimal;
 /// </summary>
 sealed class Rooms : IDisposable
 {
+    static readonly TimeSpan s_sweepEvery = TimeSpan.FromSeconds(1);
+
     readonly IMessageStore _store;
     readonly ChatOptions _options;
     readonly TimeProvider _clock;
     readonly Broadcaster _broadcaster;
     readonly WindowBudget _budget;
+    readonly ITimer _sweeps;
     readonly Lock _lock = new();
     readonly Dictionary<string, Entry> _open = [];
     long _appended;
 
-    public Rooms(IMessageStore store, ChatOptions options, TimeProvider clock, ILogger<Rooms> log)
+    public Rooms(IMessageStore store, ChatOptions options, TimeProvider clock, Broadcaster broadcaster)
     {
-        (_store, _options, _clock) = (store, options, clock);
+        (_store, _options, _clock, _broadcaster) = (store, options, clock, broadcaster);
         _budget = new WindowBudget(options.WindowBytesTotal);
-        _broadcaster = new Broadcaster(() => All, clock, log);
-        WakePump = _broadcaster.Ready;
+        WakePump = broadcaster.Ready;
+        _sweeps = clock.CreateTimer(_ => broadcaster.Sweep(All), null, s_sweepEvery, s_sweepEvery);
     }
 
     public Room[] All
@@ -46,7 +49,7 @@ sealed class Rooms : IDisposable
             {
                 if (_open.Count >= _options.MaxRooms)
                     return null;
-                var room = new Room(name, _options, _budget, _clock, _broadcaster.Grown);
+                var room = new Room(name, _store, new Window(name, _options, _budget), _clock, _broadcaster.Grown);
                 _open.Add(name, entry = new Entry(room, FollowAsync(room)));
             }
             entry.Users++;
@@ -79,7 +82,7 @@ sealed class Rooms : IDisposable
     /// <summary>Has the pump come by a feed. One delegate for all of them.</summary>
     public Action<Feed> WakePump { get; }
 
-    public void Dispose() => _broadcaster.Dispose();
+    public void Dispose() => _sweeps.Dispose();
 
     // The store is the only writer of this room; its first page is where the log is now.
     async Task<IDisposable> FollowAsync(Room room)

@@ -181,21 +181,3 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         public override void CancelPendingRead() => link._input.CancelPendingRead();
     }
 }
-
-/// <summary>A transport is the two directions of an upgraded link, and its ends.</summary>
-sealed class Transport(PipeReader input, Output output, Link link, SslStream? tls)
-{
-    /// <summary>Bytes from the peer.</summary>
-    public PipeReader Input => input;
-
-    public Output Output => output;
-
-    /// <summary>Triggered when the peer has ended its side, or is gone.</summary>
-    public CancellationToken PeerEnded => link.PeerEnded;
-
-    /// <inheritdoc cref="Link.EndOutputAsync"/>
-    public ValueTask EndOutputAsync() => link.EndOutputAsync(tls);
-
-    /// <inheritdoc cref="Link.Abort"/>
-    public void Abort() => link.Abort();
-}
