@@ -11,10 +11,10 @@ sealed class ChatOptions : IValidatableObject
 {
     public const string Section = "Chat";
 
-    /// <summary>The SQLite file that keeps the messages, from the folder the server is started in. Empty: memory only.</summary>
+    /// <summary>The SQLite file that the messages are committed to, from the folder the server is started in. Empty: memory only.</summary>
     public string Database { get; set; } = "chat.db";
 
-    /// <summary><c>normal</c>: what was kept survives the death of the process; <c>full</c>: and power loss, at the price of a disk's answer each time.</summary>
+    /// <summary><c>normal</c>: what is committed survives the death of the process; <c>full</c>: and power loss, at the price of a disk's answer each time.</summary>
     [AllowedValues("normal", "full")]
     public string Durability { get; set; } = "normal";
 
@@ -57,11 +57,11 @@ sealed class ChatOptions : IValidatableObject
     [Range(1, int.MaxValue)]
     public int MaxRooms { get; set; } = 10_000;
 
-    /// <summary>Messages a second that one connection may say in the long run; faster than that it is read slower. 0: no limit.</summary>
+    /// <summary>The rate limit of one connection: messages a second in the long run. Above it the connection is read more slowly. 0: no limit.</summary>
     [Range(0, int.MaxValue)]
     public int MessagesPerSecond { get; set; } = 50;
 
-    /// <summary>Messages that one connection may say at once, after a pause: what was typed while the link was down.</summary>
+    /// <summary>Messages that one connection may send at once, after a pause: what was typed while the link was down.</summary>
     [Range(1, int.MaxValue)]
     public int Burst { get; set; } = 200;
 
@@ -77,7 +77,7 @@ sealed class ChatOptions : IValidatableObject
     [Range(0, int.MaxValue)]
     public int PerAddressGuesses { get; set; } = 10;
 
-    /// <summary>Whether these hold for loopback addresses, too, which are a proxy that does not say for whom, or whoever tries it out.</summary>
+    /// <summary>Whether these hold for loopback addresses, too, which are a proxy that does not tell for whom, or whoever tries it out.</summary>
     public bool PerAddressLoopback { get; set; }
 
     /// <summary>Addresses and networks (10.0.0.0/8) of the proxies whose X-Forwarded-For is believed, beside those on this machine; separated by commas or blanks.</summary>

@@ -8,7 +8,7 @@ namespace ChatMinimal;
 /// <summary>How the server stands in its host: its address, its headers, its first and its last words.</summary>
 static class Hosting
 {
-    // The page needs its own script, its own style and its own server, and nothing else whatever somebody says in the chat.
+    // The page needs its own script, its own style and its own server, and nothing else whatever somebody sends to the chat.
     const string ContentSecurityPolicy =
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; " +
         "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
@@ -49,7 +49,7 @@ static class Hosting
     });
 
     /// <summary>
-    /// Runs until SIGINT or SIGTERM; says where it is once it has started, and goodbye to every socket when it stops.
+    /// Runs until SIGINT or SIGTERM; tells where it is once it has started, and every socket when it stops.
     /// What the operator can mend is told in one line. Returns the exit code.
     /// </summary>
     public static async Task<int> ServeAsync(this WebApplication app)

@@ -36,7 +36,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
             log.Refused(problem.Status, Name(http.Connection.RemoteIpAddress), Log.OneLine(http.Request.Query["room"].ToString()), problem.Detail);
     }
 
-    /// <summary>The server closed the connection of a client that did not keep up, or stayed silent.</summary>
+    /// <summary>The server closed the connection of a slow client, or of one that stayed silent.</summary>
     public void GaveUp(int code, IPAddress? address, string room, string reason)
     {
         if (_gaveUp.TryPass())
@@ -64,7 +64,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
             log.Failed(Name(address), room, Log.OneLine(error));
     }
 
-    /// <summary>A peer that is no known proxy claims to speak for somebody else.</summary>
+    /// <summary>A peer that is no known proxy claims to forward for somebody else.</summary>
     public void Forwarded(IPAddress? address)
     {
         if (_forwarded.TryPass())

@@ -15,10 +15,10 @@ public sealed class OutputTests
         var pipe = new Pipe();
         var output = new Output(pipe.Writer, direct: null, TimeProvider.System);
         output.Open(wake: () => { });
-        await output.WriteInTurnAsync(s_close);
+        await output.WriteAloneAsync(s_close);
         Assert.That(output.TryLock(out _), Is.False, "the pump");
-        await output.WriteInTurnAsync(s_text);
-        await output.WriteInTurnAsync(s_close);
+        await output.WriteAloneAsync(s_text);
+        await output.WriteAloneAsync(s_close);
         ReadResult read = await pipe.Reader.ReadAsync();
         Assert.That(read.Buffer.ToArray(), Is.EqualTo(s_close));
     }
@@ -32,7 +32,7 @@ public sealed class OutputTests
         output.Open(wake: () => calls++);
         Assert.That(calls, Is.EqualTo(1), "it may begin");
         Assert.That(output.TryLock(out Output.Writer first));
-        Task second = output.WriteInTurnAsync(s_text).AsTask();
+        Task second = output.WriteAloneAsync(s_text).AsTask();
         Assert.That(output.TryLock(out _), Is.False);
         Assert.That((second.IsCompleted, calls), Is.EqualTo((false, 1)));
         first.Unlock();

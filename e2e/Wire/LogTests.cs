@@ -35,7 +35,7 @@ public sealed class LogTests
         int port = await PortAsync(server);
         using (await RawPeer.RequestAsync(port, "GET /ws?room=%1b[31m%e2%80%ae%0aforged HTTP/1.1\nHost: localhost"))
             Assert.That(await server.ReadUntilAsync("Refused"), Does.EndWith(
-                "Refused (426) 127.0.0.1, room '\\u001b[31m\\u202e\\u000aforged': this address speaks WebSocket, version 13, over HTTP/1.1"));
+                "Refused (426) 127.0.0.1, room '\\u001b[31m\\u202e\\u000aforged': this address is for WebSockets, version 13, over HTTP/1.1"));
         string part = "--b\nEv\u001b[31mil\n\nx\n--b--";
         using (await RawPeer.RequestAsync(port, $"POST /messages HTTP/1.1\nHost: localhost\nContent-Type: multipart/form-data; boundary=b\nContent-Length: {part.Length + 4}\n\n{part}"))
             Assert.That(await server.ReadUntilAsync("Refused"), Does.EndWith("Refused (400) 127.0.0.1, room '': not a form: the parts of multipart/form-data cannot be told apart"));

@@ -1,7 +1,7 @@
 namespace ChatMinimal;
 
 /// <summary>
-/// A token bucket says how long to pause so that something happens at most so often: <paramref name="perSecond"/> in
+/// A token bucket is a rate limit: it tells how long to pause so that something happens at most so often: <paramref name="perSecond"/> in
 /// the long run (0: no limit), <paramref name="burst"/> at once after a rest.
 /// </summary>
 struct TokenBucket(double perSecond, int burst, TimeProvider clock)
@@ -19,7 +19,7 @@ struct TokenBucket(double perSecond, int burst, TimeProvider clock)
         return _tokens >= 0 ? TimeSpan.Zero : TimeSpan.FromSeconds(-_tokens / perSecond);
     }
 
-    /// <summary>Takes a token if there is one, else says when there will be.</summary>
+    /// <summary>Takes a token if there is one, else tells when there will be.</summary>
     public bool TryTake(out TimeSpan wait)
     {
         if (!Has(out wait))

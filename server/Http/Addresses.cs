@@ -57,7 +57,7 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
     /// <summary>Whether this address is not limited: then nobody needs to look whether a room is new.</summary>
     public bool IsExempt(IPAddress? address) => KeyOf(address) is null;
 
-    /// <summary>Begins a room that nothing has been said in. The same one again, after a cut, is not another.</summary>
+    /// <summary>Begins a room whose log is empty. The same one again, after a cut, is not another.</summary>
     public Problem? TryBegin(IPAddress? address, string room)
     {
         lock (_lock)

@@ -155,7 +155,7 @@ sealed class Admission(
     {
         IHeaderDictionary headers = request.Headers;
         if (!HttpMethods.IsGet(request.Method) || !HttpProtocol.IsHttp11(request.Protocol) || !WantsSocket(request) || headers.SecWebSocketVersion != Problem.WebSocketVersion)
-            return new(StatusCodes.Status426UpgradeRequired, "this address speaks WebSocket, version 13, over HTTP/1.1");
+            return new(StatusCodes.Status426UpgradeRequired, "this address is for WebSockets, version 13, over HTTP/1.1");
         if (!Lists(headers.GetCommaSeparatedValues("Connection"), "Upgrade"))
             return new(StatusCodes.Status400BadRequest, "the Connection header must list Upgrade; a proxy has to pass it on");
         if (!IsKey(headers.SecWebSocketKey))

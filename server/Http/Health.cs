@@ -2,13 +2,13 @@ using System.Globalization;
 
 namespace ChatMinimal;
 
-/// <summary>Health is what the server says about itself to those who watch over it.</summary>
+/// <summary>Health is what the server tells those who watch over it.</summary>
 sealed class Health(Admission admission, Rooms rooms, IMessageStore store)
 {
     /// <summary><c>/healthz</c>: the process answers.</summary>
     public static Task LiveAsync(HttpContext http) => http.Response.WriteAsync("ok\n");
 
-    /// <summary><c>/readyz</c>: and the store can keep messages.</summary>
+    /// <summary><c>/readyz</c>: and the store can commit messages.</summary>
     public async Task ReadyAsync(HttpContext http)
     {
         try

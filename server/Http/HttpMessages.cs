@@ -5,7 +5,7 @@ namespace ChatMinimal;
 
 /// <summary>
 /// The same log, for programs without a WebSocket: curl, scripts, pages that look back. What is posted goes the way of what
-/// is said; what is read comes from the store, a page at a time, so that a slow reader holds little.
+/// is sent; what is read comes from the store, a page at a time, so that a slow reader holds little.
 /// </summary>
 sealed class HttpMessages(
     Admission admission, IMessageStore store, Addresses addresses, ChatOptions options, IHostApplicationLifetime lifetime, TimeProvider clock, OperatorLog log)
@@ -14,7 +14,7 @@ sealed class HttpMessages(
 
     static readonly TimeSpan s_storeRetry = TimeSpan.FromSeconds(1);
 
-    /// <summary><c>POST /messages</c>: says a text; 201 with the message, or 200 when its key was known.</summary>
+    /// <summary><c>POST /messages</c>: submits a text; 201 with the message, or 200 when its key was known.</summary>
     public async Task PostAsync(HttpContext http)
     {
         if (await admission.CheckAsync(http) is not { } visit)
@@ -124,7 +124,7 @@ sealed class HttpMessages(
         await json.EndLogAsync(cancel);
     }
 
-    /// <summary><c>GET /events</c>: the log as server-sent events, from where the client says it is, for as long as it stays.</summary>
+    /// <summary><c>GET /events</c>: the log as server-sent events, from the client's position on, for as long as it stays.</summary>
     public async Task EventsAsync(HttpContext http)
     {
         if (await admission.CheckAsync(http) is not { } visit)

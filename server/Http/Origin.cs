@@ -6,7 +6,7 @@ using System.Net.Sockets;
 namespace ChatMinimal;
 
 /// <summary>
-/// An origin is what a browser says of the page that makes a request (RFC 6454): scheme, name and port, here in one normal
+/// An origin is what a browser tells of the page that makes a request (RFC 6454): scheme, name and port, here in one normal
 /// form, so that two that mean the same are equal. A page opened from disk has the opaque origin <c>null</c>.
 /// </summary>
 readonly record struct Origin(string Scheme, string Name, int Port)

@@ -4,8 +4,8 @@ using Microsoft.Extensions.Primitives;
 namespace ChatMinimal;
 
 /// <summary>
-/// The origin rule says which pages may use this server. A browser lets any page of any site open a WebSocket to us, with the
-/// user's own network position, and says only where the page came from (RFC 6455 section 10.2). Other programs can claim what
+/// The origin rule decides which pages may use this server. A browser lets any page of any site open a WebSocket to us, with the
+/// user's own network position, and tells only where the page came from (RFC 6455 section 10.2). Other programs can claim what
 /// they like, and are not asked.
 /// </summary>
 sealed class OriginRule
@@ -67,7 +67,7 @@ sealed class OriginRule
 
     /// <summary>
     /// Whether the request asks for a name that is ours. DNS rebinding: a site lets its own name point to 127.0.0.1, so that to
-    /// the browser its pages and this server are one origin. In Production, behind whatever proxy, <c>AllowedHosts</c> says which names are ours.
+    /// the browser its pages and this server are one origin. In Production, behind whatever proxy, <c>AllowedHosts</c> lists the names that are ours.
     /// </summary>
     public Problem? CheckHost(HttpContext http)
     {

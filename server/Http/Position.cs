@@ -11,7 +11,7 @@ static class Position
     public static string Of(string epoch, Message message) =>
         string.Create(CultureInfo.InvariantCulture, $"{epoch}/{message.Seq}/{new DateTimeOffset(message.At).ToUnixTimeMilliseconds()}");
 
-    /// <summary>From where an id says to go on. What cannot be used is void: a refusal would end an EventSource for good.</summary>
+    /// <summary>The resume that an id asks for. What cannot be used is void: a refusal would end an EventSource for good.</summary>
     public static Resume After(string id, Resume otherwise)
     {
         string[] parts = id.Split('/');

@@ -14,7 +14,7 @@ readonly ref struct UrlEncoded(ReadOnlySpan<byte> pairs)
 
     public static UrlEncoded Query(HttpRequest request) => new(Encoding.UTF8.GetBytes(request.QueryString.Value is ['?', .. var query] ? query : ""));
 
-    /// <summary>The value of this name; null: it is not there, or unusable, and then <paramref name="why"/> says why.</summary>
+    /// <summary>The value of this name; null: it is not there, or unusable, and then <paramref name="why"/> tells why.</summary>
     public string? Get(string name, ref string? why) => GetBytes(name, ref why) is { } utf8 ? Encoding.UTF8.GetString(utf8) : null;
 
     public byte[]? GetBytes(string name, ref string? why)

@@ -4,7 +4,7 @@ using System.Text;
 namespace ChatMinimal;
 
 /// <summary>
-/// A closing is how a connection ends from our side: what was said before is sent, then the close frame, then our side of TCP ends,
+/// A closing is how a connection ends from our side: what came before is drained, then the close frame, then our side of TCP ends,
 /// and the peer's is awaited. A peer that makes progress has time, one that does not is cut off.
 /// </summary>
 /// <param name="transport">Of the connection.</param>
@@ -43,7 +43,7 @@ sealed class Closing(Transport transport, TimeSpan sendTimeout, TimeProvider clo
         {
             submitter?.Hurry();
             await DrainAsync(feed, submitter);
-            await transport.Output.WriteInTurnAsync(Frame.Of(Frame.Close, Payload(code, reason)));
+            await transport.Output.WriteAloneAsync(Frame.Of(Frame.Close, Payload(code, reason)));
             await transport.EndOutputAsync();
             _isSent = true;
         }

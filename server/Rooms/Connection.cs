@@ -10,7 +10,7 @@ namespace ChatMinimal;
 /// goes through its submitter, and all its ends meet here, so that each has a code and a reason.
 /// </summary>
 /// <param name="room">Where it is.</param>
-/// <param name="dialect">How the peer speaks.</param>
+/// <param name="dialect">The dialect of the peer.</param>
 /// <param name="name">Null: nameless.</param>
 /// <param name="address">For the operator's log.</param>
 /// <param name="options">The limits.</param>
@@ -52,8 +52,8 @@ sealed class Connection(
 
     public void Leave() => room.Leave(_feed);
 
-    /// <summary>Greets, and listens until it is over.</summary>
-    /// <param name="transport">What it speaks through.</param>
+    /// <summary>Greets, and receives until it is over.</summary>
+    /// <param name="transport">Its way to the peer.</param>
     /// <param name="wakePump">Called when the pump should come by.</param>
     /// <param name="stopping">The server stops.</param>
     public async Task RunAsync(Transport transport, Action<Feed> wakePump, CancellationToken stopping)
@@ -84,7 +84,7 @@ sealed class Connection(
 
     // ---- Receiving
 
-    // Until the peer's end, or until nothing it says means anything any more.
+    // Until the peer's end, or until what it sends has no meaning any more.
     async Task ReceiveAsync(PipeReader input)
     {
         while (!_isOver)
@@ -113,7 +113,7 @@ sealed class Connection(
             }
             _half.Note(isNew, !bytes.IsEmpty || _reader.HasBegun, length, clock.GetTimestamp());
             if (read.IsCompleted)
-                return; // without a word
+                return; // without a close frame
         }
     }
 
@@ -124,7 +124,7 @@ sealed class Connection(
             case Received.Close:
                 _isOver = true;
                 if (_submitter is { } submitter)
-                    await submitter.IdleAsync(); // what it said last, too
+                    await submitter.IdleAsync(); // what it sent last is committed, too
                 Close(_reader.Code == 0 ? CloseCode.Normal : (CloseCode)_reader.Code, Encoding.UTF8.GetString(_reader.Payload));
                 break;
             case Received.Fault:
@@ -145,7 +145,7 @@ sealed class Connection(
                     await SubmitAsync(new Draft(_feed.Name, Key: null, _reader.Payload));
                 else
                     await HandleAsync(ClientMessage.Parse(_reader.Payload, options.MaxMessageBytes));
-                // A flooder is not read, so that TCP pushes back on it, and nobody else notices.
+                // The rate limit: a flooder is read more slowly, and nobody else notices.
                 await PauseAsync(_messages.Take());
                 break;
         }
@@ -178,9 +178,10 @@ sealed class Connection(
         return _submitter.AddAsync(draft);
     }
 
-    ValueTask AnswerAsync(byte[] frame) => _transport!.Output.WriteInTurnAsync(frame);
+    ValueTask AnswerAsync(byte[] frame) => _transport!.Output.WriteAloneAsync(frame);
 
-    // Backpressure. Once the peer has ended its side, what it said before is said on for a while, and not for minutes.
+    // Backpressure: a peer over its rate limit is not read meanwhile, so TCP pushes back on it. Once it has ended its side, what it sent
+    // before is submitted for a while, and not for minutes.
     ValueTask PauseAsync(TimeSpan pause)
     {
         if (pause <= TimeSpan.Zero)
@@ -270,11 +271,11 @@ sealed class Connection(
     // After this, nobody touches the transport: it is the framework's again.
     async Task EndAsync(Transport transport)
     {
-        // A peer that is gone, or does not read what is still stuck, must not keep us.
+        // A peer that is gone, or does not read what is still stuck, must not hold us up.
         using (clock.CreateTimer(_ => transport.Abort(), null, s_endTimeout, Timeout.InfiniteTimeSpan))
         {
             if (_submitter is { } submitter)
-                await submitter.IdleAsync(); // what it said last, too
+                await submitter.IdleAsync(); // what it sent last is committed, too
             // A peer that ends its side at once after its close frame is still answered. A reason that comes after this is too late.
             if (Interlocked.CompareExchange(ref _closing, Closing.TooLate, null) is { } closing)
                 await closing.Ran;

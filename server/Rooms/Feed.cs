@@ -5,7 +5,7 @@ namespace ChatMinimal;
 /// follows it; a lagging one is caught up from the store, a bounded page at a time, until it is in the window again.
 /// </summary>
 /// <param name="room">Whose log it reads, and whose presence it tells.</param>
-/// <param name="dialect">How the peer speaks.</param>
+/// <param name="dialect">The dialect of the peer.</param>
 /// <param name="name">Null: nameless.</param>
 /// <param name="clock">For the pause while the store cannot be read.</param>
 sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)

@@ -73,7 +73,7 @@ sealed class FrameLog
         _oldest = gone.Next!;
         _held -= gone.Bytes.Length;
         _budget?.Add(-gone.Bytes.Length);
-        // In this order, for readers take no lock. Unlinked, so that a reader who stays behind keeps one chunk alive, not all that follow.
+        // In this order, for readers take no lock. Unlinked, so that a lagging reader holds one chunk in memory, not all that follow.
         gone.Evicted = true;
         gone.Next = null;
     }

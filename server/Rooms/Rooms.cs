@@ -1,8 +1,8 @@
 namespace ChatMinimal;
 
 /// <summary>
-/// The rooms that somebody is in, by name. A room begins with its first connection, follows its log in the store while
-/// there are any, and ends with the last; the log stays in the store.
+/// The rooms that somebody is in, by name. A room is opened for its first connection, follows its log in the store while
+/// there are any, and is let go with the last; the log stays in the store.
 /// </summary>
 sealed class Rooms : IDisposable
 {
@@ -39,7 +39,7 @@ sealed class Rooms : IDisposable
     public long Appended => Volatile.Read(ref _appended);
 
     /// <summary>The room of this name, opened if it was not; null when there are too many. To be given back with <see cref="Leave"/>.</summary>
-    /// <exception cref="StoreUnavailableException">The store cannot say what the room holds.</exception>
+    /// <exception cref="StoreUnavailableException">The store cannot be read now.</exception>
     public async ValueTask<Room?> EnterAsync(string name, CancellationToken cancel)
     {
         Entry? entry;

@@ -2,7 +2,7 @@ namespace ChatMinimal;
 
 /// <summary>
 /// A watch looks at one peer once a second: whether it takes what waits for it, and whether it is there at all. Time is counted by
-/// progress. It says what is to be done, and does nothing.
+/// progress. It gives a verdict, and does nothing.
 /// </summary>
 /// <param name="keepAlive">Of silence before a ping or a beat, and again before a silent peer counts as dead.</param>
 /// <param name="sendTimeout">Without progress, while something waits for the peer.</param>

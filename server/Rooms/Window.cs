@@ -1,6 +1,6 @@
 namespace ChatMinimal;
 
-/// <summary>How a connection speaks: the course's plain text, or the JSON of chat.v1.</summary>
+/// <summary>The dialect of a connection: the course's plain text, or the JSON of chat.v1.</summary>
 enum Dialect { Plain, Chat }
 
 /// <summary>

@@ -7,7 +7,7 @@ sealed class WindowBudget(long limit)
 
     public long Held => Volatile.Read(ref _held);
 
-    /// <summary>Windows hold too much: each keeps its newest chunk only, until there is room again.</summary>
+    /// <summary>Windows hold too much: each is left with its newest chunk only, until there is room again.</summary>
     public bool IsSpent => Held > limit;
 
     public void Add(long bytes) => Interlocked.Add(ref _held, bytes);

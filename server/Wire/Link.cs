@@ -12,7 +12,7 @@ namespace ChatMinimal;
 
 /// <summary>
 /// A link is a TCP connection from its first byte to its last. HTTP runs on it until a request asks for a WebSocket; then
-/// that request ends, and what HTTP kept is let go, while the talk goes on over the bare link. This is the only file that
+/// that request ends, and what HTTP held is let go, while the WebSocket goes on over the bare link. This is the only file that
 /// knows how ASP.NET upgrades.
 /// </summary>
 /// <remarks>
@@ -33,7 +33,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     bool _hasReceived;
     volatile bool _isUpgraded;
     (Action<object> Action, object State)[] _beats = [];
-    Func<Task>? _talk;
+    Func<Task>? _socketLife;
 
     Link(ConnectionContext connection, Links links)
     {
@@ -70,11 +70,11 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         connection.Features.Set(link);
         connection.Features.Set<IConnectionHeartbeatFeature>(link);
         await next(connection);
-        if (link._talk is { } talk)
+        if (link._socketLife is { } live)
         {
             link._beats = []; // each of them holds on to what HTTP was
             connection.ConnectionClosed = link._peerEnded;
-            await talk();
+            await live();
         }
         if (link._direct is { } direct)
             await direct.DrainAsync();
@@ -104,11 +104,11 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     }
 
     /// <summary>Goes on after the request where that is possible, else within it. Nothing of the request may be touched in there.</summary>
-    public static Task GoOnAsync(HttpContext http, Func<Task> talk)
+    public static Task GoOnAsync(HttpContext http, Func<Task> live)
     {
         if (!IsBare(http))
-            return talk();
-        http.Features.GetRequiredFeature<Link>()._talk = talk;
+            return live();
+        http.Features.GetRequiredFeature<Link>()._socketLife = live;
         return Task.CompletedTask;
     }
 
@@ -159,12 +159,12 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
             _links.GiveUp(_connection);
     }
 
-    // HTTP's reader: it is ours again when the talk begins, so HTTP cannot end it.
+    // HTTP's reader: it is ours again when the WebSocket begins, so HTTP cannot end it.
     sealed class LentReader(Link link) : PipeReader
     {
         public override void Complete(Exception? exception = null)
         {
-            if (link._talk is null)
+            if (link._socketLife is null)
                 link._input.Complete(exception);
         }
 

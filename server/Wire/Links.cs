@@ -5,14 +5,14 @@ using Microsoft.AspNetCore.Connections;
 namespace ChatMinimal;
 
 /// <summary>
-/// The links are all TCP connections, whether they speak HTTP, TLS or nothing yet. There are never so many that the process
+/// The links are all TCP connections, whatever runs on them, HTTP, TLS or nothing yet. There are never so many that the process
 /// runs out of descriptors: at that point a listening socket can neither accept nor refuse, and spins.
 /// </summary>
 sealed class Links(ChatOptions options, TimeProvider clock, OperatorLog log)
 {
     /// <summary>
     /// For the first byte of a connection, and for the head of a request. Between two requests Kestrel's own limit holds: proxies
-    /// keep connections ready.
+    /// hold connections ready.
     /// </summary>
     public static readonly TimeSpan SilenceTimeout = TimeSpan.FromSeconds(8);
 

@@ -3,13 +3,13 @@ using System.IO.Pipelines;
 namespace ChatMinimal;
 
 /// <summary>
-/// An output is what one connection writes its frames to, one writer at a time: the pump, with what the room says, or the
+/// An output is what one connection writes its frames to, one writer at a time: the pump, with frames of the log, or the
 /// connection, with what is for it alone. Whoever holds the write lock has a <see cref="Writer"/>, and writes whole frames.
 /// It knows nobody who writes to it: it calls back when the pump came by while the lock was held.
 /// </summary>
 /// <param name="pipe">Where the bytes go.</param>
 /// <param name="direct">The same, when it is the socket itself; it knows what the peer has taken.</param>
-/// <param name="clock">Says since when a write has been waiting.</param>
+/// <param name="clock">Tells since when a write has been waiting.</param>
 sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
 {
     readonly Lock _lock = new(); // guards the write lock, and is held for a few instructions
@@ -63,7 +63,7 @@ sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
 
     /// <summary>Waits for the write lock, writes frames, unlocks. After a close frame nothing is written.</summary>
     /// <exception cref="IOException">The peer is gone.</exception>
-    public async ValueTask WriteInTurnAsync(ReadOnlyMemory<byte> frames)
+    public async ValueTask WriteAloneAsync(ReadOnlyMemory<byte> frames)
     {
         await LockAsync();
         try
@@ -95,9 +95,9 @@ sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
                 _isLocked = true;
                 return Task.CompletedTask;
             }
-            var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            (_waiting ??= new()).Enqueue(turn);
-            return turn.Task;
+            var locked = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            (_waiting ??= new()).Enqueue(locked);
+            return locked.Task;
         }
     }
 
