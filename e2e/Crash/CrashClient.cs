@@ -184,7 +184,7 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
                     break;
             }
         }
-        tally.Count();
+        tally.Tell();
         return isAnswerDue;
     }
 
@@ -214,24 +214,25 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
         Transcript.Acknowledged.Add(_outbox[at].Text);
         _outbox.RemoveAt(at);
         _room.Release();
+        tally.Count();
     }
 }
 
-/// <summary>A tally counts what clients hear, so that the one who is unkind can wait for so much to happen.</summary>
+/// <summary>A tally counts acknowledgements, so that the one who is unkind can wait for so much to happen.</summary>
 sealed class Tally
 {
     readonly Lock _lock = new();
     TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    long _heard;
+    long _acknowledged;
 
-    public void Count()
+    public void Count() => Interlocked.Increment(ref _acknowledged);
+
+    /// <summary>Whoever waits looks again.</summary>
+    public void Tell()
     {
         TaskCompletionSource changed;
         lock (_lock)
-        {
-            _heard++;
             (changed, _changed) = (_changed, new(TaskCreationOptions.RunContinuationsAsynchronously));
-        }
         changed.SetResult();
     }
 
@@ -248,12 +249,12 @@ sealed class Tally
         }
     }
 
-    /// <summary>Completes when so many more things have been heard.</summary>
+    /// <summary>Completes when so many more messages have been acknowledged.</summary>
     public Task MoreAsync(int count, CancellationToken cancel)
     {
-        long goal = Volatile.Read(ref _heard) + count;
-        return UntilAsync(() => Volatile.Read(ref _heard) >= goal, cancel);
+        long goal = Volatile.Read(ref _acknowledged) + count;
+        return UntilAsync(() => Volatile.Read(ref _acknowledged) >= goal, cancel);
     }
 
-    public Task AppendedAsync(CancellationToken cancel) => MoreAsync(20, cancel);
+    public Task AppendedAsync(CancellationToken cancel) => MoreAsync(3, cancel);
 }
