@@ -17,6 +17,8 @@ builder.WebHost.ConfigureKestrel(kestrel =>
     kestrel.Limits.RequestHeadersTimeout = Links.SilenceTimeout; // slowloris
     kestrel.ConfigureEndpointDefaults(endpoint =>
     {
+        if (endpoint.SocketPath is { } path)
+            SocketFile.RemoveIfStale(path); // left behind by kill -9
         endpoint.Protocols = HttpProtocols.Http1; // where WebSockets come from
         endpoint.Use(endpoint.ApplicationServices.GetRequiredService<Links>().Offer);
     });

@@ -109,6 +109,27 @@ public sealed class FaultTests
         }
     }
 
+    [Test]
+    public async Task A_cleanly_closed_file_in_a_read_only_place_can_be_read_and_once_it_is_not_it_goes_on()
+    {
+        using var folder = new ChatFolder();
+        string disk = Path.GetDirectoryName(folder.File)!;
+        if (!await TryRunAsync("mount", "-t", "tmpfs", "tmpfs", disk))
+            Assert.Ignore("only where one may mount a disk");
+        try
+        {
+            await KeepAsync(folder.File, "before");
+            Assert.That(Directory.GetFiles(disk).Select(Path.GetFileName), Is.EquivalentTo(new[] { "chat.db", "chat.db-lock" }), "it was closed cleanly: no WAL");
+            Assert.That(await TryRunAsync("mount", "-o", "remount,ro", disk));
+            using var server = ChatServer.StartWith(folder, ("MinFreeBytes", 0));
+            await SurvivesAsync(server, "cannot be used", () => { }, () => TryRunAsync("mount", "-o", "remount,rw", disk).Wait());
+        }
+        finally
+        {
+            await TryRunAsync("umount", "--lazy", disk);
+        }
+    }
+
     [TestCase("damaged", "file is not a database"), TestCase("cut", "cannot be used"), TestCase("newer", "was written by a newer ChatMinimal"), TestCase("foreign", "is another program's database")]
     public async Task A_file_that_is_not_whole_or_not_ours_is_refused_at_the_start_and_left_as_it_is(string how, string told)
     {

@@ -1,7 +1,6 @@
 using System.Text;
 using ChatMinimal.Sqlite;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Logging;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Store;
@@ -244,30 +243,5 @@ public sealed class DamageTests : IDisposable
         public volatile bool IsBroken;
 
         public override DateTimeOffset GetUtcNow() => IsBroken ? throw new InvalidOperationException("no time") : base.GetUtcNow();
-    }
-
-    /// <summary>What the operator is told.</summary>
-    sealed class Lines : ILogger<SqliteStore>
-    {
-        readonly List<string> _lines = [];
-
-        public string[] All
-        {
-            get
-            {
-                lock (_lines)
-                    return [.. _lines];
-            }
-        }
-
-        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            lock (_lines)
-                _lines.Add(formatter(state, exception));
-        }
     }
 }

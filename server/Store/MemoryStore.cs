@@ -16,7 +16,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel)
     {
         lock (_lock)
-            return new(_logs.TryGetValue(room, out Log? log) ? log.Head : Nothing);
+            return new(Find(room)?.Head ?? Nothing);
     }
 
     public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel)
@@ -48,7 +48,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
     public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel)
     {
         lock (_lock)
-            return new(_logs.TryGetValue(room, out Log? log) ? log.Read(from, to) : new LogPage(Nothing, from, []));
+            return new(Find(room)?.Read(from, to) ?? new LogPage(Nothing, from, []));
     }
 
     public ValueTask CheckAsync(CancellationToken cancel) => default;
@@ -65,9 +65,17 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         }
     }
 
-    Log LogOf(string room)
+    // As it is now: messages grow old in rooms that nobody writes to, too.
+    Log? Find(string room)
     {
         if (_logs.TryGetValue(room, out Log? log))
+            log.Trim(Now);
+        return log;
+    }
+
+    Log LogOf(string room)
+    {
+        if (Find(room) is { } log)
             return log;
         if (_logs.Count >= options.MaxRooms)
             throw new StoreUnavailableException($"there are {options.MaxRooms} rooms already");
@@ -112,11 +120,17 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         {
             long seq = _next++;
             _messages.Add(new Message(seq, at, draft.Name, draft.Text, draft.Key));
-            while ((keepMessages > 0 && _messages.Count - _trimmed > keepMessages) || (keepFor > TimeSpan.Zero && _messages[_trimmed].At < at - keepFor))
-                ForgetOldest();
+            Trim(at);
             if (draft.Key is not null)
                 Remember(draft.Key, seq);
             return seq;
+        }
+
+        /// <summary>Deletes what is no longer retained.</summary>
+        public void Trim(DateTime now)
+        {
+            while (_messages.Count > _trimmed && ((keepMessages > 0 && _messages.Count - _trimmed > keepMessages) || (keepFor > TimeSpan.Zero && _messages[_trimmed].At < now - keepFor)))
+                ForgetOldest();
         }
 
         public void TellFrom(long seq)
