@@ -19,6 +19,7 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         await Expect(empty.Locator(".address code")).ToHaveTextAsync(address);
         await Expect(empty).ToContainTextAsync("Cette adresse ne vaut que sur cette machine."); // 127.0.0.1
         await person.Page.Context.GrantPermissionsAsync(["clipboard-read", "clipboard-write"]);
+        await person.Page.EvaluateAsync(StopTime); // it says so for a moment only
         await empty.Locator(".address").GetByRole(AriaRole.Button, new() { Name = "Copier" }).ClickAsync();
         await Expect(empty.GetByRole(AriaRole.Button, new() { Name = "Copié" })).ToBeVisibleAsync();
         Assert.That(await person.Page.EvaluateAsync<string>("() => navigator.clipboard.readText()"), Is.EqualTo(address));
@@ -168,6 +169,7 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         await person.Page.GotoAsync("about:blank"); // away, for longer
         for (int i = 0; i < 70; i++)
             await ana.SayAsync($"n{i}", $"message {i}");
+        while ((string)(await ana.HearMessageAsync())["text"]! != "message 69") { }
         await person.Page.GotoAsync($"{server.Http}");
         await Expect(person.Messages.Last).ToHaveTextAsync("message 69");
         await person.Page.GetByRole(AriaRole.Button, new() { Name = "70 nouveaux depuis votre dernier passage" }).ClickAsync();

@@ -7,12 +7,12 @@ namespace ChatMinimal.E2E.Page;
 /// The stories that differ between engines (regular expressions, layout limits, scroll bars, forms), in Firefox and in WebKit. Where one
 /// is not installed its stories are skipped, with the reason. E2E_LOOK names a folder for what they looked like.
 /// </summary>
-[TestFixture("Firefox"), TestFixture("WebKit"), NonParallelizable]
+[TestFixture("Firefox"), TestFixture("WebKit"), Parallelizable(ParallelScope.Self), FixtureLifeCycle(LifeCycle.SingleInstance)]
 public sealed class EngineTests(string name)
 {
-    IEngine _engine = null!;
+    IEngine _engine = null!; // one for all stories: each has a server, and so an origin, of its own
 
-    [SetUp]
+    [OneTimeSetUp]
     public async Task StartAsync()
     {
         string? missing = name == "WebKit" ? WebKitEngine.Missing : FirefoxEngine.Program is null ? "firefox-esr" : null;
@@ -22,13 +22,13 @@ public sealed class EngineTests(string name)
     }
 
     [TearDown]
+    public Task LookAsync() => LookAsync(TestContext.CurrentContext.Test.MethodName!);
+
+    [OneTimeTearDown]
     public async Task EndAsync()
     {
-        if (_engine is null)
-            return;
-        if (Environment.GetEnvironmentVariable("E2E_LOOK") is { Length: > 0 } folder)
-            await File.WriteAllBytesAsync(Path.Combine(folder, $"{name}-{TestContext.CurrentContext.Test.MethodName}.png"), await _engine.ScreenshotAsync());
-        await _engine.DisposeAsync();
+        if (_engine is not null)
+            await _engine.DisposeAsync();
     }
 
     [Test, CancelAfter(180_000)]
@@ -59,8 +59,16 @@ public sealed class EngineTests(string name)
         string[] hostile = ["http://a" + new string('.', 65000) + "x", string.Concat(Enumerable.Repeat("*a ", 20000)), new('`', 65000), string.Concat(Enumerable.Repeat("http://a.b ", 5900)), "Z" + string.Concat(Enumerable.Repeat("\u0301", 30000))];
         foreach (string text in hostile)
         {
-            double took = (double)(await _engine.EvaluateAsync($"(() => {{ const begin = performance.now(); MessageText.nodes({JsonSerializer.Serialize(text)}); return performance.now() - begin; }})()"))!;
-            Assert.That(took, Is.LessThan(1000), "ms, whole");
+            // The best of five: a busy machine is slow, too, but not every time.
+            await _engine.EvaluateAsync($"void (globalThis.hostile = {JsonSerializer.Serialize(text)})");
+            double took = (double)(await _engine.EvaluateAsync("""
+                Math.min(...Array.from({ length: 5 }, () => {
+                  const begin = performance.now();
+                  MessageText.nodes(hostile);
+                  return performance.now() - begin;
+                }))
+                """))!;
+            Assert.That(took, Is.LessThan(500), "ms, whole");
             await peer.SayAsync($"h{text.GetHashCode()}", text);
         }
         for (int i = 0; i < 24; i++)
@@ -125,7 +133,7 @@ public sealed class EngineTests(string name)
         await OpenAsync(server);
         await _engine.EvaluateAsync("""
             (() => {
-              const count = 10_000;
+              const count = 4_000;
               globalThis.longest = 0;
               const begin = performance.now();
               let [seq, last] = [1, begin];
@@ -144,11 +152,18 @@ public sealed class EngineTests(string name)
               step();
             })()
             """);
-        await _engine.UntilAsync("globalThis.isOver && [...document.querySelectorAll('#messages p')].at(-1).textContent.startsWith('message 10000 ')");
+        await _engine.UntilAsync("globalThis.isOver && [...document.querySelectorAll('#messages p')].at(-1)?.textContent.startsWith('message 4000 ')");
         double longest = (double)(await _engine.EvaluateAsync("longest"))!, loaded = (double)(await _engine.EvaluateAsync("performance.getEntriesByType('navigation')[0].loadEventEnd"))!;
         await TestContext.Out.WriteLineAsync($"{name}: longest wait for a turn {longest:F0} ms; loaded after {loaded:F0} ms");
         Assert.That((int)(await _engine.EvaluateAsync("document.querySelectorAll('#messages p').length"))!, Is.EqualTo(400));
         Assert.That(longest, Is.LessThan(100 * BurstTests.Slack), "ms");
+    }
+
+    /// <summary>Takes a picture for whoever wants to look.</summary>
+    async Task LookAsync(string state)
+    {
+        if (Environment.GetEnvironmentVariable("E2E_LOOK") is { Length: > 0 } folder)
+            await File.WriteAllBytesAsync(Path.Combine(folder, $"{name}-{state}.png"), await _engine.ScreenshotAsync());
     }
 
     async Task OpenAsync(ChatServer server)

@@ -66,6 +66,7 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
         await Expect(message.Locator("em")).ToHaveTextAsync("*ceci*");
         await Expect(message.Locator("strong")).ToHaveTextAsync("**cela**");
         Assert.That(await message.InnerTextAsync(), Does.StartWith("essayez let a = *1*; et ceci cela :").And.EndsWith("voilà"), "what only marks is not shown");
+        await person.Page.EvaluateAsync(StopTime); // it says so for a moment only
         await message.GetByRole(AriaRole.Button, new() { Name = "Copier" }).ClickAsync();
         await Expect(message.GetByRole(AriaRole.Button, new() { Name = "Copié" })).ToBeVisibleAsync();
         await person.Input.FocusAsync();

@@ -11,13 +11,20 @@ namespace ChatMinimal.E2E.Page;
 /// </summary>
 public abstract class PageTest(Profile profile = Profile.Desk)
 {
+    const float Patience = 30_000; // ms
+
     readonly List<(IBrowserContext Context, IPage Page)> _people = [];
     readonly List<ChatServer> _servers = [];
     readonly ConcurrentQueue<string> _complaints = new();
 
-    /// <summary>What the browser reports by itself when there is no connection, and when the page asks why.</summary>
-    protected static readonly string[] NoConnection =
-        ["WebSocket connection to", "net::ERR_CONNECTION_REFUSED", "net::ERR_INTERNET_DISCONNECTED", "status of 426", "net::ERR_CONNECTION_RESET", "net::ERR_EMPTY_RESPONSE"];
+    /// <summary>
+    /// What the browser reports by itself while a link is down or a server stops, and while the page asks why: nobody answers, the answer
+    /// is cut short, or it is that the server is shutting down.
+    /// </summary>
+    protected static readonly string[] NoConnection = ["WebSocket connection to", "Failed to load resource: net::ERR_", "status of 503"];
+
+    /// <summary>A script: from now on nothing happens on the page because time has passed.</summary>
+    protected const string StopTime = "() => { globalThis.setTimeout = () => 0; }";
 
     /// <summary>What a page may complain about in this story.</summary>
     protected string[] Expected { get; set; } = [];
@@ -46,7 +53,8 @@ public abstract class PageTest(Profile profile = Profile.Desk)
                 _complaints.Enqueue(message.Text);
         };
         page.PageError += (_, error) => _complaints.Enqueue(error);
-        page.SetDefaultTimeout(15_000);
+        page.SetDefaultTimeout(Patience);
+        await page.AddInitScriptAsync("Math.random = () => 0.01;"); // the jitter of the back-off: a test is always lucky
         if (prepare is not null)
             await prepare(page);
         await page.GotoAsync(address);
@@ -57,7 +65,7 @@ public abstract class PageTest(Profile profile = Profile.Desk)
         OpenAsync($"{server.Http}{query}", options, prepare);
 
     [SetUp]
-    public void Patience() => Assertions.SetDefaultExpectTimeout(15_000);
+    public void BePatient() => Assertions.SetDefaultExpectTimeout(Patience);
 
     [TearDown]
     public async Task EndAsync()

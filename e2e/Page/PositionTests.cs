@@ -127,12 +127,18 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
     [Test, CancelAfter(60_000)]
     public async Task Up_to_three_who_type_are_named_in_either_form(CancellationToken cancel)
     {
-        Person person = await OpenAsync();
+        Person person = await OpenAsync(Serve(ChatServer.Start()), prepare: async page =>
+        {
+            await _script.TakeOverAsync(page);
+            await page.Clock.InstallAsync();
+            await page.Clock.PauseAtAsync(DateTime.UtcNow.AddHours(1)); // it is shown for a moment only
+        });
         await _script.OpenedAsync(cancel);
         _script.Hello("E1", 1, 1);
         ILocator typing = person.Page.Locator("#typing");
         _script.Send(new JsonObject { ["type"] = "typing", ["names"] = new JsonArray("Ana", "Zoé", "") });
         await Expect(typing).ToHaveTextAsync("Ana, Zoé, Quelqu’un écrivent…");
+        await person.Page.Clock.RunForAsync(5_000);
         await Expect(typing).ToHaveTextAsync("");
         _script.Send(new JsonObject { ["type"] = "typing", ["name"] = "Luc" });
         await Expect(typing).ToHaveTextAsync("Luc écrit…");

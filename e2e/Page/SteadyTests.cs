@@ -1,3 +1,4 @@
+using System.Globalization;
 using NUnit.Framework;
 using static Microsoft.Playwright.Assertions;
 
@@ -58,10 +59,10 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
     {
         ChatServer server = Serve(ChatServer.Start());
         using Peer ana = await Peer.ChatAsync(server, "name=Ana");
-        DateTime today = DateTime.UtcNow.Date;
         Person person = await OpenAsync(server, "", new() { TimezoneId = "UTC" }, page => page.Clock.InstallAsync());
         await person.IsConnectedAsync();
         await ana.SayAsync("k1", "hier");
+        DateTime today = DateTimeOffset.Parse((string)(await ana.HearMessageAsync())["at"]!, CultureInfo.InvariantCulture).UtcDateTime.Date;
         await person.SeesAsync("hier");
         await Expect(person.Dividers).ToHaveCountAsync(0); // it is today's
         await person.Page.Clock.SetSystemTimeAsync(today.AddDays(1).AddHours(1));
@@ -103,7 +104,10 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
         ChatServer server = Serve(ChatServer.Start(("MessagesPerSecond", 0)));
         using Peer ana = await Peer.ChatAsync(server, "name=Ana&last=0");
         for (int i = 1; i <= 120; i++)
+        {
             await ana.SayAsync($"k{i}", $"message {i}");
+            await ana.HearMessageAsync();
+        }
         Person person = await OpenAsync(server);
         await Expect(person.Messages).ToHaveCountAsync(50);
         var asked = new List<string>();
@@ -115,31 +119,41 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
             else
                 await route.ContinueAsync();
         });
-        int shown = await person.Page.EvaluateAsync<int>("""
+        await person.Page.EvaluateAsync("""
             async () => {
-              const scrollback = new Scrollback(connection);
+              globalThis.scrollback = new Scrollback(connection);
               for (let i = 0; i < 3; i++) await scrollback.older(71);
-              const [read, timeout] = [Response.prototype, ChatConnection.PATIENCE];
-              ChatConnection.PATIENCE = 300; // ms without a byte; all in all it takes longer
-              const all = new TextEncoder().encode(JSON.stringify({ epoch: connection.epoch, first: 1, next: 121, messages: [1, 2, 3] }));
-              const original = fetch;
-              globalThis.fetch = async () => new Response(new ReadableStream({
-                async start(stream) {
-                  for (const byte of all) {
-                    await new Promise((done) => setTimeout(done, 15));
-                    stream.enqueue(Uint8Array.of(byte));
-                  }
-                  stream.close();
-                },
-              }));
-              const page = await scrollback.older(71);
-              globalThis.fetch = original;
-              ChatConnection.PATIENCE = timeout;
-              return page?.messages.length ?? 0;
             }
             """);
         Assert.That(asked, Is.EqualTo(["50", "25", "12"]));
-        Assert.That(shown, Is.EqualTo(3), "a byte every 15 ms is progress");
+
+        // A link that brings a byte every so often, in a time of the test's own.
+        int[] shown = await person.Page.EvaluateAsync<int[]>("""
+            async () => {
+              let now = 0;
+              const timers = new Map(); // number -> {work, at}
+              globalThis.setTimeout = (work, wait) => timers.set(timers.size + 1, { work, at: now + wait }).size;
+              globalThis.clearTimeout = (number) => timers.has(number) && timers.set(number, { at: Infinity });
+              const all = new TextEncoder().encode(JSON.stringify({ epoch: connection.epoch, first: 1, next: 121, messages: [1, 2, 3] }));
+              const readOver = async (pause) => {
+                let sent = 0;
+                globalThis.fetch = async (_, { signal }) => new Response(new ReadableStream({
+                  start: (stream) => signal.addEventListener("abort", () => stream.error(new Error("given up"))),
+                  pull(stream) {
+                    now += pause;
+                    for (const { work, at } of timers.values()) if (at <= now) return work();
+                    if (sent < all.length) stream.enqueue(Uint8Array.of(all[sent++]));
+                    else stream.close();
+                  },
+                }, { highWaterMark: 0 }));
+                const page = await scrollback.older(71);
+                timers.clear();
+                return page?.messages.length ?? 0;
+              };
+              return [await readOver(ChatConnection.PATIENCE - 1), await readOver(ChatConnection.PATIENCE + 1)];
+            }
+            """);
+        Assert.That(shown, Is.EqualTo([3, 0]), "progress, and none");
     }
 
     [Test]
@@ -152,6 +166,7 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
         {
             await script.TakeOverAsync(page);
             await page.Clock.InstallAsync();
+            await page.Clock.PauseAtAsync(DateTime.UtcNow.AddHours(1)); // from here on it is the test's
         });
         Assert.That((await script.OpenedAsync(limit.Token))["last"], Is.EqualTo("50"));
         await person.Page.Clock.RunForAsync(12_000); // nothing came in ten seconds
