@@ -49,6 +49,23 @@ public sealed class FrameLogTests
         });
 
     [Test]
+    public void A_batch_that_would_straddle_two_chunks_is_one_write()
+    {
+        var log = new FrameLog(1, Unlimited);
+        log.TrySeek(1, out FrameLog.Cursor cursor);
+        byte[] payload = new byte[4096];
+        for (int batch = 0; batch < 20; batch++) // of 41 KB: two of three do not fit into what is left of 64 KiB
+        {
+            log.MakeRoom(10 * (payload.Length + Frame.LongestHeader));
+            for (int i = 0; i < 10; i++)
+                log.Append(payload);
+            log.Publish();
+            Assert.That(FrameLog.TryRead(ref cursor, out ReadOnlyMemory<byte> frames), Is.True);
+            Assert.That(frames.Length, Is.EqualTo(10 * (payload.Length + Frame.HeaderLength(payload.Length))));
+        }
+    }
+
+    [Test]
     public void What_is_not_published_is_not_read()
     {
         var log = new FrameLog(1, Unlimited);

@@ -27,6 +27,15 @@ sealed class FrameLog
         _budget?.Add(_held);
     }
 
+    /// <summary>
+    /// A batch of about this many bytes comes next. It begins a chunk where it would straddle two: a reader is then sent it in one write.
+    /// </summary>
+    public void MakeRoom(int bytes)
+    {
+        if (bytes <= LargestChunk && _newest.Bytes.Length - _written < bytes)
+            AddChunk(Math.Max(bytes, Math.Min(2 * _newest.Bytes.Length, LargestChunk)), _next);
+    }
+
     /// <summary>Appends a text frame with the next seq. Readers see it after the next <see cref="Publish"/>.</summary>
     public void Append(ReadOnlySpan<byte> payload)
     {

@@ -9,6 +9,8 @@ enum Dialect { Plain, Chat }
 /// </summary>
 sealed class Window(string room, ChatOptions options, WindowBudget budget)
 {
+    const int PlainFrame = 64, ChatFrame = 192; // bytes around a text, about: with a name, and with a key
+
     readonly Lock _lock = new();
     readonly FrameLog?[] _frames = new FrameLog?[2]; // by dialect; null: nobody reads it
     readonly int[] _readers = new int[2];            // the same
@@ -71,6 +73,9 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
         {
             if (page.Head.Epoch != _epoch)
                 Replace(page);
+            int texts = page.Messages.Sum(message => message.Text.Length);
+            _frames[(int)Dialect.Plain]?.MakeRoom(texts + PlainFrame * page.Messages.Count);
+            _frames[(int)Dialect.Chat]?.MakeRoom(texts + ChatFrame * page.Messages.Count);
             foreach (Message message in page.Messages)
             {
                 SkipTo(message.Seq);
