@@ -2,15 +2,37 @@
 
 /**
  * An invitation says how to come into this room: the address to give to others, its QR code, and the same for programs:
- * the course's Python client, a browser's console, curl.
+ * the course's Python client, a browser's console, curl. Where "localhost" would lead others to their own machine, the address
+ * that this one has in the network takes its place.
  */
 function invitation(page, connection) {
-  const socket = connection.addressOf("ws", {}).replace("http", "ws");
-  const post = connection.addressOf("messages", {});
-  const programs = [
-    [
-      "Python (pip install websockets)",
-      `import asyncio, websockets
+  const { origin, hostname, port, protocol } = new URL(page);
+  const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  const element = make("div", { className: "invitation" });
+  const show = (host, ...more) => {
+    const at = (address) => host + address.slice(origin.length);
+    const given = at(page);
+    const address = make("div", { className: "address" }, make("code", { textContent: given }), copyButton(() => given));
+    element.replaceChildren(
+      make("p", { textContent: words.inviteWith }),
+      address,
+      ...(more.length > 0 ? more : qrImage(given)),
+      make("p", { className: "aside", textContent: words.program }),
+      ...programs(at(connection.addressOf("ws", {})).replace("http", "ws"), at(connection.addressOf("messages", {}))),
+    );
+  };
+  if (isLocal) {
+    show(origin, make("p", { className: "aside", textContent: fill(words.onlyHere, port || (protocol === "https:" ? "443" : "80")) }));
+    lanOrigin(origin).then((host) => host && show(host));
+  } else {
+    show(origin);
+  }
+  return element;
+}
+
+function programs(socket, post) {
+  const all = {
+    "Python (pip install websockets)": `import asyncio, websockets
 
 async def main():
     async with websockets.connect("${socket}") as websocket:
@@ -18,59 +40,26 @@ async def main():
         print(await websocket.recv())
 
 asyncio.run(main())`,
-    ],
-    [
-      words.console,
-      `const socket = new WebSocket("${socket}");
+    [words.console]: `const socket = new WebSocket("${socket}");
 socket.onmessage = (event) => console.log(event.data);
 socket.onopen = () => socket.send("Hello, WebSocket Server!");`,
-    ],
-    ["curl", `curl -d "text=Bonjour" "${post}"`],
-  ];
-  const address = make("div", { className: "invitation" });
-  const show = (given, ...more) =>
-    address.replaceChildren(
-      make(
-        "div",
-        { className: "address" },
-        make("code", { textContent: given }),
-        copyButton(() => given),
-      ),
-      ...more,
-    );
-  const { hostname, port, protocol } = new URL(page);
-  if (["localhost", "127.0.0.1", "[::1]"].includes(hostname)) {
-    show(page, make("p", { className: "aside", textContent: fill(words.onlyHere, port || (protocol === "https:" ? "443" : "80")) }));
-    lanAddress(page).then((given) => given && show(given, ...qrImage(given)));
-  } else {
-    show(page, ...qrImage(page));
-  }
-  const parts = [make("p", { textContent: words.inviteWith }), address, make("p", { className: "aside", textContent: words.program })];
-  for (const [title, code] of programs) {
+    curl: `curl -d "text=Bonjour" "${post}"`,
+  };
+  return Object.entries(all).map(([title, code]) => {
     const block = make("pre", { tabIndex: 0 }, make("code", { textContent: code }));
-    parts.push(
-      make(
-        "details",
-        {},
-        make("summary", { textContent: title }),
-        block,
-        copyButton(() => code),
-      ),
-    );
-  }
-  return make("div", { className: "invitation" }, ...parts);
+    const copier = copyButton(() => code);
+    return make("details", {}, make("summary", { textContent: title }), block, copier);
+  });
 }
 
-// What others reach this machine by, as far as its server knows: "localhost" would lead them to their own.
-async function lanAddress(page) {
-  const { origin, href } = new URL(page);
+// What others reach this machine by, as far as its server knows.
+async function lanOrigin(origin) {
   if (origin !== location.origin) return ""; // opened from disk: it may not ask
-  const answer = await fetch(new URL("/lan", page)).then(
+  const answer = await fetch("/lan").then(
     (response) => (response.ok ? response.text() : ""),
     () => "",
   );
-  const [first] = answer.split("\n");
-  return first && first + href.slice(origin.length);
+  return answer.split("\n")[0];
 }
 
 // Dark on white whatever the page's colours: that is what cameras look for.

@@ -62,6 +62,10 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         Person person = await OpenAsync($"http://127.0.0.1:{port}/?room=cours");
         await Expect(person.Page.Locator("#empty .address code")).ToHaveTextAsync($"{(addresses.Length > 0 ? addresses[0] : $"http://127.0.0.1:{port}")}/?room=cours");
         await Expect(person.Page.Locator("#empty svg")).ToHaveCountAsync(addresses.Length > 0 ? 1 : 0);
+        string given = addresses.Length > 0 ? addresses[0] : $"http://127.0.0.1:{port}";
+        string[] programs = [.. await person.Page.Locator("#empty pre").AllTextContentsAsync()];
+        Assert.That(programs[..2], Is.All.Contain($"\"ws{given[4..]}/ws?room=cours\""), "others use them on their machines");
+        Assert.That(programs[2], Is.EqualTo($"curl -d \"text=Bonjour\" \"{given}/messages?room=cours\""));
     }
 
     // The codes that zbarimg 0.23 was shown, and read as these texts: one block and version 3; five blocks and version 9.

@@ -20,6 +20,9 @@ interface IEngine : IAsyncDisposable
     Task TypeAsync(string text);
 
     Task<byte[]> ScreenshotAsync();
+
+    /// <summary>Gives the page this size, or the nearest that the engine's window can have.</summary>
+    Task ResizeAsync(int width, int height);
 }
 
 static class Engine
@@ -131,6 +134,8 @@ sealed class FirefoxEngine : IEngine
 
     public async Task<byte[]> ScreenshotAsync() => Convert.FromBase64String((string)(await CallAsync("browsingContext.captureScreenshot", new() { ["context"] = _context }))["data"]!);
 
+    public Task ResizeAsync(int width, int height) => CallAsync("browsingContext.setViewport", new() { ["context"] = _context, ["viewport"] = new JsonObject { ["width"] = width, ["height"] = height } });
+
     async Task<JsonNode> CallAsync(string method, JsonObject parameters)
     {
         int id = ++_id;
@@ -191,7 +196,7 @@ sealed class WebKitEngine : IEngine
         var options = new JsonObject { ["binary"] = MiniBrowser, ["args"] = new JsonArray("--automation") };
         JsonNode session = (await engine.CallAsync("session", new() { ["capabilities"] = new JsonObject { ["alwaysMatch"] = new JsonObject { ["webkitgtk:browserOptions"] = options } } }))!;
         engine._session = $"session/{session["sessionId"]}";
-        await engine.CallAsync($"{engine._session}/window/rect", new() { ["width"] = 1280, ["height"] = 860 });
+        await engine.ResizeAsync(1280, 800);
         return engine;
     }
 
@@ -207,6 +212,12 @@ sealed class WebKitEngine : IEngine
     }
 
     public async Task<byte[]> ScreenshotAsync() => Convert.FromBase64String((string)(await CallAsync($"{_session}/screenshot", null))!);
+
+    public async Task ResizeAsync(int width, int height)
+    {
+        const int Bars = 60; // of the window
+        await CallAsync($"{_session}/window/rect", new() { ["width"] = width, ["height"] = height + Bars });
+    }
 
     // GET where there is nothing to say, POST where there is.
     async Task<JsonNode?> CallAsync(string path, JsonObject? body)

@@ -159,6 +159,85 @@ public sealed class EngineTests(string name)
         Assert.That(longest, Is.LessThan(100 * BurstTests.Slack), "ms");
     }
 
+    [Test, CancelAfter(180_000)]
+    public async Task The_first_message_is_there_soon()
+    {
+        await using var server = ChatServer.Start();
+        using Peer peer = await Peer.ChatAsync(server, "name=Ana");
+        await peer.SayAsync("k", "bonjour");
+        await peer.HearMessageAsync();
+        var times = new List<double>();
+        for (int round = 0; round < 5; round++)
+        {
+            await _engine.OpenAsync($"{server.Http}?round={round}");
+            await _engine.UntilAsync("document.querySelector('#messages p') && (globalThis.seenAt ??= performance.now())"); // at most: it may have been there for a while
+            times.Add((double)(await _engine.EvaluateAsync("seenAt"))!);
+        }
+        times.Sort();
+        await TestContext.Out.WriteLineAsync($"{name}: first message after {times[2]:F0} ms (median of five)");
+        Assert.That(times[2], Is.LessThan(300 * BurstTests.Slack));
+    }
+
+    [TestCase(1280, 800, "light"), TestCase(1280, 800, "dark"), TestCase(390, 844, "light"), TestCase(390, 844, "dark"), CancelAfter(180_000)]
+    public async Task In_every_state_nothing_sticks_out_and_all_is_in_reach(int width, int height, string scheme)
+    {
+        var server = ChatServer.Start();
+        await _engine.ResizeAsync(width, height);
+        try
+        {
+            await OpenAsync(server);
+            await _engine.EvaluateAsync($"void (document.documentElement.style.colorScheme = '{scheme}')");
+            await _engine.UntilAsync("!document.getElementById('empty').hidden");
+            await fitsAsync("empty");
+            await _engine.EvaluateAsync("void [...document.querySelectorAll('#empty details')].forEach((one) => { one.open = true; })");
+            await fitsAsync("programs");
+
+            using Peer ana = await Peer.ChatAsync(server, "name=Ana"), wide = await Peer.ChatAsync(server, "name=" + new string('W', 32));
+            await ana.SayAsync("a1", "Bonjour ! Voici `let a = 1;` et *ceci*, **cela**, (voir https://en.wikipedia.org/wiki/Foo_(bar)).");
+            await ana.SayAsync("a2", "```js\nfor (const message of messages) {\n\tconsole.log(message.text, 'une ligne de code qui est bien plus large que ne le sera jamais un téléphone');\n}\n```");
+            await ana.SayAsync("a3", string.Join('\n', Enumerable.Range(1, 60)));
+            await wide.SayAsync("w1", new string('x', 500));
+            await wide.SayAsync("w2", "שלום لكم 日本語 😀 https://example.org/" + new string('y', 200));
+            await _engine.TypeAsync("bien reçu\n");
+            await _engine.UntilAsync("document.querySelectorAll('.committed').length === 1 && document.querySelectorAll('#messages p').length === 6");
+            await _engine.EvaluateAsync("void (location.hash = '#m4')");
+            await _engine.UntilAsync("document.querySelector('.pointed')");
+            await fitsAsync("busy");
+            await _engine.EvaluateAsync("log.jumpToEnd()");
+            await _engine.EvaluateAsync("void document.getElementById('menu').showPopover()");
+            await fitsAsync("menu");
+            await _engine.EvaluateAsync("void document.getElementById('menu').hidePopover()");
+
+            await server.DisposeAsync();
+            await _engine.UntilAsync("document.getElementById('status').dataset.state === 'waiting'");
+            await _engine.TypeAsync("en attente\n");
+            await _engine.EvaluateAsync("showRefusal({ status: 503, detail: 'the server is shutting down' })");
+            await _engine.UntilAsync("document.querySelector('.pending')");
+            await fitsAsync("disconnected");
+        }
+        finally
+        {
+            await server.DisposeAsync();
+            await _engine.ResizeAsync(1280, 800);
+        }
+
+        async Task fitsAsync(string state)
+        {
+            await LookAsync($"{state}-{width}-{scheme}");
+            string? wrong = (string?)await _engine.EvaluateAsync("""
+                [
+                  document.documentElement.scrollWidth > innerWidth && "the page is wider than its window",
+                  document.getElementById("log").scrollWidth > document.getElementById("log").clientWidth && "the log is wider than its view",
+                  ...["send", "input", "status", "room"].map((id) => {
+                    const { left, right, top, bottom } = document.getElementById(id).getBoundingClientRect();
+                    return (left < 0 || right > innerWidth + 0.5 || top < 0 || bottom > innerHeight + 0.5) && `${id} is out of reach`;
+                  }),
+                ].filter(Boolean).join()
+                """);
+            Assert.That(wrong, Is.Empty, state);
+        }
+    }
+
     /// <summary>Takes a picture for whoever wants to look.</summary>
     async Task LookAsync(string state)
     {

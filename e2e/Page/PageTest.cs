@@ -7,11 +7,12 @@ namespace ChatMinimal.E2E.Page;
 
 /// <summary>
 /// A person's story: people (a browser context each) who open pages of a server, all at a desk or all on a phone. When a story
-/// fails, a trace and a screenshot of each person's page are kept. However it ends, no page may have complained on its console.
+/// fails, a screenshot of each person's page is kept, and where E2E_TRACE is set a trace. However it ends, no page may have complained on its console.
 /// </summary>
 public abstract class PageTest(Profile profile = Profile.Desk)
 {
     const float Patience = 30_000; // ms
+    static readonly bool s_isTraced = Environment.GetEnvironmentVariable("E2E_TRACE") is { Length: > 0 }; // a snapshot at each step takes its time
 
     readonly List<(IBrowserContext Context, IPage Page)> _people = [];
     readonly List<ChatServer> _servers = [];
@@ -44,7 +45,8 @@ public abstract class PageTest(Profile profile = Profile.Desk)
         if (profile == Profile.Phone)
             (options.ViewportSize, options.IsMobile, options.HasTouch) = (options.ViewportSize ?? new() { Width = 390, Height = 844 }, true, true);
         IBrowserContext context = await Browser.Instance.NewContextAsync(options);
-        await context.Tracing.StartAsync(new() { Snapshots = true });
+        if (s_isTraced)
+            await context.Tracing.StartAsync(new() { Snapshots = true });
         IPage page = await context.NewPageAsync();
         _people.Add((context, page));
         page.Console += (_, message) =>
@@ -90,8 +92,10 @@ public abstract class PageTest(Profile profile = Profile.Desk)
         Directory.CreateDirectory(folder);
         string screenshot = Path.Combine(folder, $"{name}.png"), trace = Path.Combine(folder, $"{name}.zip");
         await page.ScreenshotAsync(new() { Path = screenshot });
-        await context.Tracing.StopAsync(new() { Path = trace });
         TestContext.AddTestAttachment(screenshot);
+        if (!s_isTraced)
+            return;
+        await context.Tracing.StopAsync(new() { Path = trace });
         TestContext.AddTestAttachment(trace);
     }
 }
