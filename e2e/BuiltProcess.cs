@@ -11,7 +11,7 @@ sealed class BuiltProcess : IDisposable
     // A published server to run instead of the one that was built.
     static readonly string? s_published = Environment.GetEnvironmentVariable("E2E_SERVER");
 
-    BuiltProcess(string assembly, string environment, string[] arguments, string? published = null, string? network = null)
+    BuiltProcess(string assembly, string environment, string[] arguments, string? published = null, string? network = null, Action<ProcessStartInfo>? prepare = null)
     {
         string[] command = [.. network is null ? (string[])[] : ["ip", "netns", "exec", network], .. published is null ? (string[])["dotnet", assembly] : [published], .. arguments];
         var start = new ProcessStartInfo(command[0], command[1..])
@@ -24,6 +24,7 @@ sealed class BuiltProcess : IDisposable
             StandardErrorEncoding = System.Text.Encoding.UTF8,
         };
         start.Environment["ASPNETCORE_ENVIRONMENT"] = environment;
+        prepare?.Invoke(start);
         _process = Process.Start(start)!;
     }
 
@@ -33,6 +34,9 @@ sealed class BuiltProcess : IDisposable
     public static BuiltProcess Client(params string[] arguments) => new(PathOf("Client"), "Development", arguments);
 
     public static BuiltProcess Server(string environment, params string[] arguments) => new(PathOf("Server"), environment, arguments, s_published);
+
+    /// <summary>Likewise, in a folder or an environment of its own.</summary>
+    public static BuiltProcess ServerWith(Action<ProcessStartInfo> prepare, params string[] arguments) => new(PathOf("Server"), "Production", arguments, s_published, prepare: prepare);
 
     /// <summary>Any other program, by the path of its assembly.</summary>
     public static BuiltProcess Of(string assembly, params string[] arguments) => new(assembly, "Development", arguments);

@@ -1,24 +1,35 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging.Console;
-using Microsoft.Extensions.Options;
 
 namespace ChatMinimal;
 
-/// <summary>How the server stands in its host: its address, its headers, its first and its last words.</summary>
+/// <summary>How the server stands in its host: its address, its headers, its start and its end.</summary>
 static class Hosting
 {
+    const string DefaultAddress = "http://localhost:8765"; // the course's
+
     // The page needs its own script, its own style and its own server, and nothing else whatever somebody sends to the chat.
     const string ContentSecurityPolicy =
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; " +
         "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
 
     /// <summary>The address to listen on when nobody gave one, in any of the ways ASP.NET knows.</summary>
-    public static void UseDefaultAddress(this WebApplicationBuilder builder, string address)
+    public static void UseDefaultAddress(this WebApplicationBuilder builder)
     {
-        string[] ways = ["urls", "http_ports", "https_ports", "Kestrel:Endpoints"];
-        if (!ways.Any(way => builder.Configuration.GetSection(way).Exists()))
-            builder.WebHost.UseUrls(address);
+        if (AddressesOf(builder.Configuration) is [DefaultAddress])
+            builder.WebHost.UseUrls(DefaultAddress);
+    }
+
+    /// <summary>Where the server of this configuration listens.</summary>
+    public static string[] AddressesOf(IConfiguration configuration)
+    {
+        string[] endpoints = [.. configuration.GetSection("Kestrel:Endpoints").GetChildren().Select(endpoint => endpoint["Url"]).OfType<string>()];
+        string[] urls = endpoints.Length > 0 ? endpoints : Split("urls");
+        string[] ports = [.. Split("http_ports").Select(port => $"http://*:{port}"), .. Split("https_ports").Select(port => $"https://*:{port}")];
+        return urls.Length > 0 ? urls : ports.Length > 0 ? ports : [DefaultAddress];
+
+        string[] Split(string option) => (configuration[option] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
     }
 
     /// <summary>The console as it is configured; the slim builder has chosen the simple format before anybody was asked.</summary>
@@ -49,17 +60,17 @@ static class Hosting
     });
 
     /// <summary>
-    /// Runs until SIGINT or SIGTERM; tells where it is once it has started, and every socket when it stops.
+    /// Runs until SIGINT, SIGTERM or SIGHUP; tells where it is once it has started, and every socket when it stops.
     /// What the operator can mend is told in one line. Returns the exit code.
     /// </summary>
     public static async Task<int> ServeAsync(this WebApplication app)
     {
         CancellationToken started = app.Lifetime.ApplicationStarted;
-        string? addresses = app.Configuration["urls"];
+        string addresses = string.Join(' ', AddressesOf(app.Configuration));
         try
         {
             _ = app.Services.GetRequiredService<Rooms>(); // and with them the store: a file that cannot be used ends the start
-            started.Register(() => SayWhere(app));
+            started.Register(() => Banner.Show(app));
             // The terminal that it was started from is closed: a graceful shutdown, as for SIGTERM.
             using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
             {
@@ -69,30 +80,11 @@ static class Hosting
             await app.RunAsync();
             return 0;
         }
-        catch (Exception error) when (error is OptionsValidationException or InvalidOperationException or IOException)
+        catch (Exception error) when (!started.IsCancellationRequested && StartFailure.Explain(error) is { } line)
         {
-            await Console.Error.WriteLineAsync($"chatminimal: {error.Message.ReplaceLineEndings(" ")}");
+            bool isSocket = error is SocketException or FormatException or ArgumentException;
+            await Console.Error.WriteLineAsync(isSocket ? $"chatminimal: cannot listen on {addresses}: {line}" : $"chatminimal: {line}");
             return 1;
         }
-        catch (Exception error) when (error is FormatException or ArgumentException or SocketException && !started.IsCancellationRequested)
-        {
-            await Console.Error.WriteLineAsync($"chatminimal: cannot listen on {addresses}: {error.Message}");
-            return 1;
-        }
-    }
-
-    static void SayWhere(WebApplication app)
-    {
-        foreach (string address in app.Urls)
-        {
-            var url = new UriBuilder(address.Replace("//*", "//localhost").Replace("//+", "//localhost"));
-            if (url.Host is "0.0.0.0" or "[::]") // every address of this machine
-                url.Host = "localhost";
-            string page = url.Uri.GetLeftPart(UriPartial.Authority);
-            app.Logger.Started("ws" + page["http".Length..]); // and wss for https
-            app.Logger.Page(page);
-        }
-        string database = app.Services.GetRequiredService<ChatOptions>().Database;
-        app.Logger.Kept(database == "" ? "memory only" : Path.GetFullPath(database));
     }
 }

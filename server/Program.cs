@@ -1,7 +1,9 @@
 using ChatMinimal;
 using ChatMinimal.Sqlite;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.Extensions.Options;
+
+if (await CommandLine.RunAsync(args) is { } exitCode) // --help, a backup, a mistake …
+    return exitCode;
 
 WebApplicationBuilder builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
 {
@@ -24,13 +26,10 @@ builder.WebHost.ConfigureKestrel(kestrel =>
     });
 });
 builder.WebHost.UseSockets(sockets => sockets.MaxReadBufferSize = 64 << 10); // bytes that a peer sent and we have not read
-builder.UseDefaultAddress("http://localhost:8765"); // the course's
+builder.UseDefaultAddress();
 builder.UseConfiguredConsole();
 
-builder.Services.AddOptionsWithValidateOnStart<ChatOptions, ChatOptionsValidator>()
-    .BindConfiguration(ChatOptions.Section, binder => binder.ErrorOnUnknownConfiguration = true)
-    .Configure<IConfiguration>((chat, configuration) => chat.AddEntries(configuration.GetSection(ChatOptions.Section)));
-builder.Services.AddSingleton(services => services.GetRequiredService<IOptions<ChatOptions>>().Value);
+builder.Services.AddSingleton(services => ChatOptions.Read(services.GetRequiredService<IConfiguration>()));
 builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton<IMessageStore>(services => services.GetRequiredService<ChatOptions>() is { Database: "" }
     ? ActivatorUtilities.CreateInstance<MemoryStore>(services)

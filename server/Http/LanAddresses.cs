@@ -22,7 +22,16 @@ static class LanAddresses
         return http.Response.WriteAsync(string.Join('\n', addresses), http.RequestAborted);
     }
 
-    static IEnumerable<string> Reachable(string address)
+    /// <summary>Whether this address is reached from this machine only.</summary>
+    public static bool IsLoopback(string address)
+    {
+        var bound = BindingAddress.Parse(address);
+        return bound.IsUnixPipe || bound.IsNamedPipe || bound.Host == "localhost"
+            || IPAddress.TryParse(bound.Host, out IPAddress? one) && IPAddress.IsLoopback(one);
+    }
+
+    /// <summary>Where other machines reach what listens on this address.</summary>
+    public static IEnumerable<string> Reachable(string address)
     {
         var bound = BindingAddress.Parse(address);
         if (bound.IsUnixPipe || bound.IsNamedPipe)

@@ -47,6 +47,21 @@ static partial class Log
     [LoggerMessage(14, LogLevel.Warning, "{Address} sends X-Forwarded-For and is not a known proxy: its clients count as one address (Chat:Proxies)")]
     public static partial void Forwarded(this ILogger log, string address);
 
+    [LoggerMessage(15, LogLevel.Information, "ChatMinimal {Version}, {Environment}")]
+    public static partial void Version(this ILogger log, string version, string environment);
+
+    [LoggerMessage(16, LogLevel.Information, "Page for other machines: {Address}")]
+    public static partial void PageForOthers(this ILogger log, string address);
+
+    [LoggerMessage(17, LogLevel.Information, "Only this machine can connect; to let others, start the server with --urls http://*:8765")]
+    public static partial void LocalOnly(this ILogger log);
+
+    [LoggerMessage(18, LogLevel.Information, "Not at their default: {Options}")]
+    public static partial void NotDefault(this ILogger log, string options);
+
+    [LoggerMessage(19, LogLevel.Information, "Stopping after {Uptime}, with {Clients} clients connected")]
+    public static partial void Stopping(this ILogger log, int clients, string uptime);
+
     [LoggerMessage(21, LogLevel.Error, "The pump met something unexpected and goes on")]
     public static partial void PumpFailed(this ILogger log, Exception error);
 

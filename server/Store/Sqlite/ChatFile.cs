@@ -181,6 +181,15 @@ sealed class ChatFile : IDisposable
         Execute($"VACUUM INTO '{path.Replace("'", "''")}'");
     }
 
+    /// <summary>A copy in which every room has a new epoch: whoever has seen one of its logs starts over.</summary>
+    public static void MakeAnother(string path)
+    {
+        using var file = new ChatFile(path, SqliteOpenMode.ReadWrite);
+        file.Execute("UPDATE room SET epoch = lower(hex(randomblob(16))); UPDATE state SET is_open = 0");
+        if (Schema.VersionOf(file) >= Schema.FirstWithMark)
+            file.Execute($"UPDATE state SET mark = '{NewMark()}'");
+    }
+
     public Statement Begin => field ??= Prepare("BEGIN IMMEDIATE");
     public Statement BeginReading => field ??= Prepare("BEGIN");
     public Statement Commit => field ??= Prepare("COMMIT");

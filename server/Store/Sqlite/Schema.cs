@@ -90,6 +90,8 @@ static class Schema
 
     public const int FirstWithMark = 4; // files before have no lock file either
 
+    public static int Newest => s_migrations.Length;
+
     public static long VersionOf(ChatFile file) => file.Ask("PRAGMA user_version");
 
     public static void Migrate(ChatFile file)
