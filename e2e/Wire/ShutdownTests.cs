@@ -53,7 +53,7 @@ public sealed class ShutdownTests
         Assert.That(peers.Select(peer => peer.CloseReason), Is.All.EqualTo("the server is shutting down"));
         Assert.That(heard.Select(words => words.Count(word => word?.Contains("last words", StringComparison.Ordinal) == true)), Is.All.EqualTo(1));
         Assert.That((code, error), Is.EqualTo((0, "")));
-        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(8)), "two on a machine that is not busy");
+        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(15)), "two on a machine that is not busy; the framework alone would hang for thirty");
     }
 
     [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
@@ -68,7 +68,7 @@ public sealed class ShutdownTests
         long start = Stopwatch.GetTimestamp();
         server.Signal("TERM");
         Assert.That((await server.EndAsync()).Code, Is.Zero);
-        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(8)));
+        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(15)));
         byte[] last = await mute.ReadToEndAsync();
         Assert.That(last[..4], Is.EqualTo(new byte[] { 0x88, 29, 0x03, 0xE9 }), "it was told, all the same");
     }

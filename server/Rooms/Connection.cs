@@ -9,34 +9,22 @@ namespace ChatMinimal;
 /// A connection is one socket: it receives client messages, and handles them. What the peer is to be sent is its feed's, what it sends
 /// goes through its submitter, and all its ends meet here, so that each has a code and a reason.
 /// </summary>
-/// <param name="room">Where it is.</param>
-/// <param name="dialect">The dialect of the peer.</param>
-/// <param name="name">Null: nameless.</param>
-/// <param name="address">For the operator's log.</param>
-/// <param name="options">The limits.</param>
-/// <param name="clock">Measures every wait.</param>
-/// <param name="log">For the operator.</param>
 sealed class Connection(
     Room room, Dialect dialect, string? name, IPAddress? address, ChatOptions options, TimeProvider clock, OperatorLog log)
 {
     public const int JsonAllowance = 8; // times the limit: escaped, a byte of text is up to six bytes of JSON, and there is a key
 
-    const int ControlFramesPerSecond = 20; // pings and pongs: a browser sends one in many seconds
-
     static readonly TimeSpan s_shutdownTimeout = TimeSpan.FromSeconds(1.5); // the process has two seconds
     static readonly TimeSpan s_endTimeout = TimeSpan.FromSeconds(1);        // for what is stuck when the peer has ended
-    static readonly TimeSpan s_typingEvery = TimeSpan.FromSeconds(1);
 
     readonly Feed _feed = new(room, dialect, name, clock);
     Transport? _transport;
 
     // The receive loop's.
-    TokenBucket _messages = new(options.MessagesPerSecond, options.Burst, clock);
-    TokenBucket? _controls;
+    RateLimit _rate = new(options, clock);
     MessageReader _reader = new(dialect == Dialect.Chat ? JsonAllowance * options.MaxMessageBytes : options.MaxMessageBytes);
     Submitter? _submitter;
-    long? _typedAt, _peerEndedAt;
-    bool _isOver;               // it closed, or broke the protocol: what follows means nothing
+    bool _isOver; // it closed, or broke the protocol: what follows means nothing
 
     // The receive loop's, looked at by the pump.
     volatile bool _isReceiving; // false: busy with a message, so that nothing more can come
@@ -132,12 +120,9 @@ sealed class Connection(
                 Close((CloseCode)_reader.Code, _reader.Reason);
                 break;
             case Received.Ping or Received.Pong when !IsClosing:
-                _controls ??= new TokenBucket(ControlFramesPerSecond, ControlFramesPerSecond, clock);
                 if (received == Received.Ping)
                     await AnswerAsync(Frame.Of(Frame.Pong, _reader.Payload)); // and reads on when that is out, so that no pongs pile up
-                TokenBucket controls = _controls.Value;
-                await PauseAsync(controls.Take());
-                _controls = controls;
+                await PauseAsync(_rate.TakeControl());
                 break;
             case Received.Text when !IsClosing:
                 log.Received(_reader.Payload);
@@ -145,8 +130,7 @@ sealed class Connection(
                     await SubmitAsync(new Draft(_feed.Name, Key: null, _reader.Payload));
                 else
                     await HandleAsync(ClientMessage.Parse(_reader.Payload, options.MaxMessageBytes));
-                // The rate limit: a flooder is read more slowly, and nobody else notices.
-                await PauseAsync(_messages.Take());
+                await PauseAsync(_rate.TakeMessage());
                 break;
         }
     }
@@ -160,10 +144,7 @@ sealed class Connection(
             case ClientMessage.Name { Value: var newName }:
                 room.Rename(_feed, newName);
                 break;
-            case ClientMessage.Typing:
-                if (_typedAt is { } typedAt && clock.GetElapsedTime(typedAt) < s_typingEvery)
-                    break;
-                _typedAt = clock.GetTimestamp();
+            case ClientMessage.Typing when _rate.TakeTyping():
                 room.Typing(_feed);
                 break;
             case ClientMessage.Refused { Refusal: var refusal }:
@@ -180,20 +161,14 @@ sealed class Connection(
 
     ValueTask AnswerAsync(byte[] frame) => _transport!.Output.WriteAloneAsync(frame);
 
-    // Backpressure: a peer over its rate limit is not read meanwhile, so TCP pushes back on it. Once it has ended its side, what it sent
-    // before is submitted for a while, and not for minutes.
+    // Backpressure: a peer above its rate limit is not read meanwhile, so that TCP pushes back on it, and nobody else notices.
     ValueTask PauseAsync(TimeSpan pause)
     {
         if (pause <= TimeSpan.Zero)
             return default;
         _submitter?.Flush();
-        if (!_transport!.PeerEnded.IsCancellationRequested)
-            return new(Task.Delay(pause, clock));
-        _peerEndedAt ??= clock.GetTimestamp();
-        if (clock.GetElapsedTime(_peerEndedAt.Value) + pause < options.SendTimeout)
-            return new(Task.Delay(pause, clock));
-        _isOver = true;
-        return default;
+        _isOver = _transport!.PeerEnded.IsCancellationRequested && !_rate.MayPause(pause);
+        return _isOver ? default : new(Task.Delay(pause, clock));
     }
 
     // ---- Once a second, on the pump's thread
