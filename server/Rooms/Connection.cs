@@ -117,6 +117,7 @@ sealed class Connection(
                 break;
             case Received.Fault:
                 _isOver = true;
+                log.GaveUp(_reader.Code, address, room.Name, _reader.Reason);
                 Close((CloseCode)_reader.Code, _reader.Reason);
                 break;
             case Received.Ping or Received.Pong when !IsClosing:

@@ -16,7 +16,7 @@ sealed class Links(ChatOptions options, TimeProvider clock, OperatorLog log)
     /// </summary>
     public static readonly TimeSpan SilenceTimeout = TimeSpan.FromSeconds(8);
 
-    const int OtherDescriptors = 128; // what else the process has open: the runtime, the database's readers, the log
+    const int OtherDescriptors = 128; // what else the process will open: assemblies, the database's readers, the log
 
     static readonly byte[] s_full = Encoding.ASCII.GetBytes(
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
@@ -63,11 +63,14 @@ sealed class Links(ChatOptions options, TimeProvider clock, OperatorLog log)
     static int MostLinks(ChatOptions options)
     {
         int most = options.MaxTcpConnections > 0 ? options.MaxTcpConnections : (int)Math.Min(2L * options.MaxConnections, int.MaxValue);
-        return Math.Max(1, Math.Min(most, Descriptors() - OtherDescriptors));
+        return Math.Max(1, Math.Min(most, MostDescriptors() - OpenDescriptors() - OtherDescriptors));
     }
 
+    // Native AOT has a dozen by now; without it each assembly takes one or two.
+    static int OpenDescriptors() => Directory.Exists("/proc/self/fd") ? Directory.EnumerateFileSystemEntries("/proc/self/fd").Count() : 0;
+
     // RLIMIT_NOFILE, as Linux tells it; elsewhere no number is known.
-    static int Descriptors()
+    static int MostDescriptors()
     {
         const string Name = "Max open files";
         if (!File.Exists("/proc/self/limits"))
