@@ -44,6 +44,8 @@ builder.Services.AddSingleton<Rooms>();
 builder.Services.AddSingleton<Broadcaster>().AddHostedService(services => services.GetRequiredService<Broadcaster>());
 builder.Services.AddSingleton<Admission>();
 builder.Services.AddSingleton<HttpMessages>();
+builder.Services.AddSingleton<Events>();
+builder.Services.AddSingleton<Export>();
 builder.Services.AddSingleton<Health>();
 builder.Services.AddProblemDetails();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1.8)); // gone within two
@@ -64,7 +66,8 @@ app.Map("/ws", (HttpContext http, Admission admission) => admission.OpenAsync(ht
 
 app.MapMethods("/messages", ["POST"], (HttpContext http, HttpMessages messages) => messages.PostAsync(http));
 app.MapMethods("/messages", ["GET", "HEAD"], (HttpContext http, HttpMessages messages) => messages.GetAsync(http));
-app.MapMethods("/events", ["GET", "HEAD"], (HttpContext http, HttpMessages messages) => messages.EventsAsync(http));
+app.MapMethods("/events", ["GET", "HEAD"], (HttpContext http, Events events) => events.GetAsync(http));
+app.MapMethods("/export", ["GET", "HEAD"], (HttpContext http, Export export) => export.GetAsync(http));
 app.MapMethods("/messages", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
 app.MapMethods("/events", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
 

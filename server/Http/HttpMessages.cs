@@ -7,12 +7,9 @@ namespace ChatMinimal;
 /// The same log, for programs without a WebSocket: curl, scripts, pages that look back. What is posted goes the way of what
 /// is sent; what is read comes from the store, a page at a time, so that a slow reader holds little.
 /// </summary>
-sealed class HttpMessages(
-    Admission admission, IMessageStore store, Addresses addresses, ChatOptions options, IHostApplicationLifetime lifetime, TimeProvider clock, OperatorLog log)
+sealed class HttpMessages(Admission admission, IMessageStore store, Addresses addresses, ChatOptions options)
 {
     const int LongestPage = 1000; // messages
-
-    static readonly TimeSpan s_storeRetry = TimeSpan.FromSeconds(1);
 
     /// <summary><c>POST /messages</c>: submits a text; 201 with the message, or 200 when its key was known.</summary>
     public async Task PostAsync(HttpContext http)
@@ -29,7 +26,7 @@ sealed class HttpMessages(
             {
                 (Posted posted, refusal) = await Posted.ReadAsync(http.Request, visit, options, cancel);
                 refusal ??= await MayBeginAsync(address, visit.Room, cancel);
-                refusal ??= await SayAsync(http.Response, visit.Room, new Draft(posted.Name, posted.Key, posted.Text ?? []), cancel);
+                refusal ??= await SubmitAsync(http.Response, visit.Room, new Draft(posted.Name, posted.Key, posted.Text ?? []), cancel);
             }
             if (refusal is not null)
                 await admission.RefuseAsync(http, refusal);
@@ -51,7 +48,7 @@ sealed class HttpMessages(
     async ValueTask<Problem?> MayBeginAsync(IPAddress? address, string room, CancellationToken cancel) =>
         addresses.IsExempt(address) || (await store.ReadAsync(room, 1, 1, cancel)).Head.Next > 1 ? null : addresses.TryBegin(address, room);
 
-    async ValueTask<Problem?> SayAsync(HttpResponse response, string room, Draft draft, CancellationToken cancel)
+    async ValueTask<Problem?> SubmitAsync(HttpResponse response, string room, Draft draft, CancellationToken cancel)
     {
         Submission submission = (await store.SubmitAsync(room, [draft], cancel))[0];
         if (submission.IsTaken)
@@ -124,118 +121,9 @@ sealed class HttpMessages(
         await json.EndLogAsync(cancel);
     }
 
-    /// <summary><c>GET /events</c>: the log as server-sent events, from the client's position on, for as long as it stays.</summary>
-    public async Task EventsAsync(HttpContext http)
-    {
-        if (await admission.CheckAsync(http) is not { } visit)
-            return;
-        if (http.Request.Headers["Last-Event-ID"].ToString() is { Length: > 0 } id)
-            visit = visit with { Resume = Position.After(id, visit.Resume) };
-        if (HttpMethods.IsHead(http.Request.Method))
-        {
-            BeginEvents(http.Response);
-            return;
-        }
-        if (await admission.LocateAsync(http, visit) is not { } located)
-            return;
-        using Admission.Stay? stay = await admission.EnterAsync(http, located);
-        if (stay is null)
-            return;
-        using var end = CancellationTokenSource.CreateLinkedTokenSource(http.RequestAborted, lifetime.ApplicationStopping);
-        try
-        {
-            await StreamAsync(http.Response, stay.Room, located.Resume, end.Token);
-        }
-        catch (Exception error) when (PeerGone.Is(error)) { } // gone, or we are; the client comes back with the last id
-        catch (Exception error) // costs this stream and nothing else
-        {
-            log.Failed(error, http.Connection.RemoteIpAddress, visit.Room);
-            http.Abort();
-        }
-    }
-
-    static void Begin(HttpResponse response, string type)
+    public static void Begin(HttpResponse response, string type)
     {
         response.ContentType = type;
         response.Headers.CacheControl = "no-store";
-    }
-
-    static void BeginEvents(HttpResponse response)
-    {
-        Begin(response, "text/event-stream");
-        response.Headers["X-Accel-Buffering"] = "no"; // nginx would collect them
-    }
-
-    // A stream reads from the store page by page: a slow one lags, and costs nobody anything.
-    async Task StreamAsync(HttpResponse response, Room room, Resume resume, CancellationToken cancel)
-    {
-        BeginEvents(response);
-        LogHead head = room.Window.Head;
-        long cursor = resume.Holds(head) ? resume.After!.Value + 1 : Math.Max(head.First, head.Next - resume.Last);
-        using var events = new MessageWriter(response.BodyWriter);
-        if (cursor >= head.Next)
-            await events.BeatAsync(cancel); // at once: there are proxies that pass nothing on before the first byte
-        while (true)
-        {
-            await WaitAsync(room, head.Epoch, cursor, events, cancel);
-            LogPage page = await ReadAsync(room, cursor, events, cancel);
-            if (page.Head.Epoch != head.Epoch)
-            {
-                (head, cursor) = (page.Head, page.Head.First); // all of another log is new
-                continue;
-            }
-            if (page.Next <= cursor)
-                throw new InvalidDataException($"the store has nothing from {cursor} on, and the room has");
-            cursor = await WriteAsync(events, page, cursor, cancel);
-        }
-    }
-
-    static async ValueTask<long> WriteAsync(MessageWriter events, LogPage page, long cursor, CancellationToken cancel)
-    {
-        foreach (Message message in page.Messages)
-        {
-            if (message.Seq > cursor)
-                events.Gap(cursor, message.Seq - 1);
-            cursor = message.Seq + 1;
-            await events.EventAsync(page.Head.Epoch, message, cancel);
-        }
-        if (page.Next > cursor)
-            events.Gap(cursor, page.Next - 1);
-        await events.FlushAsync(cancel);
-        return page.Next;
-    }
-
-    // Until the room has this seq, or has become another log; with beats. Each beat waits for the same task, and takes its wait back.
-    async ValueTask WaitAsync(Room room, string epoch, long cursor, MessageWriter events, CancellationToken cancel)
-    {
-        Task grown = room.Window.GrownToAsync(epoch, cursor);
-        while (!grown.IsCompleted)
-        {
-            try
-            {
-                await grown.WaitAsync(options.KeepAlive, clock, cancel);
-            }
-            catch (TimeoutException)
-            {
-                await events.BeatAsync(cancel);
-            }
-        }
-    }
-
-    // A store that is away may come back; a refusal would end an EventSource for good.
-    async ValueTask<LogPage> ReadAsync(Room room, long cursor, MessageWriter events, CancellationToken cancel)
-    {
-        while (true)
-        {
-            try
-            {
-                return await store.ReadAsync(room.Name, cursor, Math.Max(room.Window.Head.Next, cursor), cancel);
-            }
-            catch (StoreUnavailableException)
-            {
-                await events.BeatAsync(cancel);
-                await Task.Delay(s_storeRetry, clock, cancel);
-            }
-        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Globalization;
 using System.IO.Pipelines;
 using System.Text;
 using System.Text.Json;
@@ -6,7 +7,7 @@ using System.Text.Json;
 namespace ChatMinimal;
 
 /// <summary>
-/// A message writer writes messages to an answer over HTTP: as one JSON document, or as server-sent events. However long they
+/// A message writer writes messages to an answer over HTTP: as one JSON document, as lines of JSON or of text, or as server-sent events. However long they
 /// are and whatever they are escaped to, only a little waits for a peer that reads slowly.
 /// </summary>
 sealed class MessageWriter(PipeWriter output) : IDisposable
@@ -55,14 +56,37 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
     {
         Write(Encoding.UTF8.GetBytes($"id: {Position.Of(epoch, message)}\ndata: ")); // JSON has no line breaks of its own
         await WriteAsync(message, cancel);
-        EndEvent();
+        EndDocument("\n\n"u8);
+    }
+
+    /// <summary>A message as a line of JSON.</summary>
+    public async ValueTask LineAsync(Message message, CancellationToken cancel)
+    {
+        await WriteAsync(message, cancel);
+        EndDocument("\n"u8);
+    }
+
+    /// <summary>A message as people read it. Its further lines are indented, so that none of them can be taken for somebody else's message.</summary>
+    public async ValueTask TextAsync(Message message, CancellationToken cancel)
+    {
+        Write(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{message.At:yyyy-MM-dd HH:mm:ss}Z {message.Name ?? "-"}: ")));
+        for (int from = 0, length; from < message.Text.Length; from += length)
+        {
+            Rune.DecodeFromUtf8(message.Text.AsSpan(from), out Rune rune, out length);
+            if (rune.Value == '\n')
+                Write("\n    "u8);
+            else if (!Rune.IsControl(rune) || rune.Value == '\t') // no escape sequences for a terminal
+                Write(message.Text.AsSpan(from, length));
+            await FlushIfLongAsync(cancel);
+        }
+        Write("\n"u8);
     }
 
     public void Gap(long from, long to)
     {
         Write("event: gap\ndata: "u8);
         Write(ServerMessage.Gap(from, to));
-        EndEvent();
+        Write("\n\n"u8);
     }
 
     /// <summary>A comment, so that proxies and clients see a living link.</summary>
@@ -81,12 +105,12 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
 
     ValueTask FlushIfLongAsync(CancellationToken cancel) => _waiting + _json.BytesCommitted + _json.BytesPending < FlushAt ? default : FlushAsync(cancel);
 
-    void EndEvent()
+    void EndDocument(ReadOnlySpan<byte> end)
     {
         _json.Flush();
         _waiting += _json.BytesCommitted;
-        _json.Reset(); // the next event's data is a document of its own
-        Write("\n\n"u8);
+        _json.Reset(); // the next one is a document of its own
+        Write(end);
     }
 
     void Write(ReadOnlySpan<byte> bytes)
