@@ -46,6 +46,7 @@ builder.Services.AddSingleton<Admission>();
 builder.Services.AddSingleton<HttpMessages>();
 builder.Services.AddSingleton<Events>();
 builder.Services.AddSingleton<Export>();
+builder.Services.AddSingleton<Laboratory>();
 builder.Services.AddSingleton<Health>();
 builder.Services.AddProblemDetails();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1.8)); // gone within two
@@ -71,6 +72,8 @@ app.MapMethods("/export", ["GET", "HEAD"], (HttpContext http, Export export) => 
 app.MapMethods("/messages", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
 app.MapMethods("/events", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));
 
+if (app.Environment.IsDevelopment())
+    app.MapGet("/lab/events", (HttpContext http, Laboratory laboratory) => laboratory.EventsAsync(http)); // which thread does what
 app.MapGet("/lan", LanAddresses.ListAsync); // what the page invites with where "localhost" would not do
 app.MapMethods("/healthz", ["GET", "HEAD"], Health.LiveAsync);
 app.MapMethods("/readyz", ["GET", "HEAD"], (HttpContext http, Health health) => health.ReadyAsync(http));

@@ -18,7 +18,7 @@ sealed class Events(
             visit = visit with { Resume = Position.After(id, visit.Resume) };
         if (HttpMethods.IsHead(http.Request.Method))
         {
-            BeginEvents(http.Response);
+            HttpMessages.BeginEvents(http.Response);
             return;
         }
         if (await admission.LocateAsync(http, visit) is not { } located)
@@ -39,15 +39,9 @@ sealed class Events(
         }
     }
 
-    static void BeginEvents(HttpResponse response)
-    {
-        HttpMessages.Begin(response, "text/event-stream");
-        response.Headers["X-Accel-Buffering"] = "no"; // nginx would collect them
-    }
-
     async Task StreamAsync(HttpResponse response, Room room, Resume resume, CancellationToken cancel)
     {
-        BeginEvents(response);
+        HttpMessages.BeginEvents(response);
         LogHead head = room.Window.Head;
         long cursor = resume.Holds(head) ? resume.After!.Value + 1 : Math.Max(head.First, head.Next - resume.Last);
         using var events = new MessageWriter(response.BodyWriter);

@@ -126,4 +126,10 @@ sealed class HttpMessages(Admission admission, IMessageStore store, Addresses ad
         response.ContentType = type;
         response.Headers.CacheControl = "no-store";
     }
+
+    public static void BeginEvents(HttpResponse response)
+    {
+        Begin(response, "text/event-stream");
+        response.Headers["X-Accel-Buffering"] = "no"; // nginx would collect them
+    }
 }

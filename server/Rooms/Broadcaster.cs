@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 
 namespace ChatMinimal;
 
@@ -118,8 +119,13 @@ sealed class Broadcaster(TimeProvider clock, ILogger<Broadcaster> log) : IHosted
         room.Unqueue(); // before looking: what comes later queues it again
         (byte[] Frame, Feed? Author)? typing = room.TakeTyping();
         Feed[] everyone = room.Everyone;
+        long start = room.IsTraced ? Stopwatch.GetTimestamp() : 0;
+        int skipped = 0;
         foreach (Feed feed in everyone)
-            feed.Serve();
+            if (!feed.Serve())
+                skipped++;
+        if (start != 0)
+            room.Trace(new ThreadStep("sent", room.Window.Head.Next - 1, Clients: everyone.Length, Skipped: skipped, Took: Stopwatch.GetElapsedTime(start)));
         if (typing is not var (frame, author))
             return;
         foreach (Feed feed in everyone)

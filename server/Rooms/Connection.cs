@@ -127,6 +127,8 @@ sealed class Connection(
                 break;
             case Received.Text when !IsClosing:
                 log.Received(_reader.Payload);
+                if (room.IsTraced)
+                    room.Trace(new ThreadStep("received", Messages: 1, Bytes: _reader.Payload.Length));
                 if (dialect == Dialect.Plain)
                     await SubmitAsync(new Draft(_feed.Name, Key: null, _reader.Payload));
                 else

@@ -59,27 +59,31 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     /// <summary>Has the pump come by.</summary>
     public void Wake() => _wakePump!(this);
 
-    /// <summary>Writes, in as few writes as may be, everything that the peer has missed. On the pump's thread; never waits.</summary>
-    public void Serve()
+    /// <summary>
+    /// Writes, in as few writes as may be, everything that the peer has missed. On the pump's thread; never waits. False: it was skipped,
+    /// for a write to this peer is still on its way.
+    /// </summary>
+    public bool Serve()
     {
         if (Volatile.Read(ref _output) is not { } output || !output.TryLock(out Output.Writer writer))
-            return;
+            return false;
         try
         {
             while (TryNext(out ReadOnlyMemory<byte> frames))
                 if (!TryWrite(writer, frames))
-                    return; // unlocks when the rest is written
+                    return true; // unlocks when the rest is written
         }
         catch (Exception error) // whatever it is, it costs this connection, and not the pump
         {
             writer.Unlock();
             Fail(error);
-            return;
+            return true;
         }
         if (_isBehind)
             _ = CatchUpAsync(writer);
         else
             writer.Unlock();
+        return true;
     }
 
     /// <summary>What follows from time alone. On the pump's thread, once a second.</summary>

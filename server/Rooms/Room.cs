@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace ChatMinimal;
 
 /// <summary>
@@ -24,6 +26,13 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
     public Window Window => window;
 
     public Presence Presence { get; } = new(clock);
+
+    /// <summary>Called with each step of this room's messages, on the thread that does it: by whoever watches, and it must be quick.</summary>
+    public event Action<ThreadStep>? Traced;
+
+    public bool IsTraced => Traced is not null;
+
+    public void Trace(in ThreadStep step) => Traced?.Invoke(step);
 
     /// <summary>The feeds, as they are now.</summary>
     public Feed[] Everyone
@@ -85,8 +94,19 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
     /// <summary>Appends what the store has put in order.</summary>
     public void Append(LogPage page)
     {
-        window.Append(page);
+        if (IsTraced)
+            AppendTraced(page);
+        else
+            window.Append(page);
         wakePump(this);
+    }
+
+    void AppendTraced(LogPage page)
+    {
+        long bytes = page.Messages.Sum(message => (long)message.Text.Length), start = Stopwatch.GetTimestamp();
+        Trace(new ThreadStep("committed", page.Next - 1, page.Messages.Count, bytes));
+        window.Append(page);
+        Trace(new ThreadStep("appended", page.Next - 1, page.Messages.Count, bytes, Took: Stopwatch.GetElapsedTime(start)));
     }
 
     /// <summary>Once a second: what waited for its time is told now.</summary>

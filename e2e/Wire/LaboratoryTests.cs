@@ -1,0 +1,43 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using NUnit.Framework;
+
+namespace ChatMinimal.E2E.Wire;
+
+public sealed class LaboratoryTests
+{
+    [Test]
+    public async Task Each_thread_tells_what_it_does_with_a_message()
+    {
+        using var server = ChatServer.Start();
+        using var http = new HttpClient { BaseAddress = server.Http };
+        using StreamReader steps = new(await http.GetStreamAsync("/lab/events"));
+        using CancellationTokenSource limit = Rig.Patience();
+        Assert.That(await steps.ReadLineAsync(limit.Token), Is.EqualTo(": watching"));
+        using Peer ana = await Peer.ConnectAsync(server.WebSocket, null), zoe = await Peer.ConnectAsync(server.WebSocket, "chat.v1");
+        await ana.SayAsync("salut");
+
+        var seen = new Dictionary<string, JsonObject>();
+        while (!(seen.TryGetValue("sent", out JsonObject? sent) && (int)sent["seq"]! == 1))
+        {
+            string line = (await steps.ReadLineAsync(limit.Token))!;
+            if (line.StartsWith("data: ", StringComparison.Ordinal) && JsonNode.Parse(line["data: ".Length..]) is JsonObject step)
+                seen[(string)step["what"]!] = step;
+        }
+        Assert.That(seen["received"].ToJsonString(), Does.Contain("""{"what":"received","thread":"a worker of the pool",""").And.Contain("\"bytes\":5,"));
+        Assert.That((string)seen["committed"]["what"]!, Is.EqualTo("committed"));
+        Assert.That((int)seen["appended"]["messages"]!, Is.EqualTo(1));
+        Assert.That((string)seen["sent"]["thread"]!, Is.EqualTo("pump"));
+        Assert.That((int)seen["sent"]["clients"]!, Is.EqualTo(2));
+        Assert.That(seen.Values.Select(step => (double)step["at"]!).Order(), Is.EqualTo(((string[])["received", "committed", "appended", "sent"]).Select(what => (double)seen[what]["at"]!)));
+    }
+
+    [Test]
+    public async Task In_production_there_is_no_laboratory()
+    {
+        using var server = ChatServer.StartIn("Production");
+        using var http = new HttpClient { BaseAddress = server.Http };
+        using HttpResponseMessage answer = await http.GetAsync("/lab/events");
+        Assert.That(answer.StatusCode, Is.EqualTo(HttpStatusCode.NotFound));
+    }
+}
