@@ -27,7 +27,7 @@ interface IEngine : IAsyncDisposable
 
 static class Engine
 {
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60); // for what takes three on a machine that is not busy
 
     const string Enter = "\uE007";
 

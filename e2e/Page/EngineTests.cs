@@ -211,8 +211,10 @@ public sealed class EngineTests(string name)
             await server.DisposeAsync();
             await _engine.UntilAsync("document.getElementById('status').dataset.state === 'waiting'");
             await _engine.TypeAsync("en attente\n");
-            await _engine.EvaluateAsync("showRefusal({ status: 503, detail: 'the server is shutting down' })");
+            await _engine.EvaluateAsync("notify(words[503])");
             await _engine.UntilAsync("document.querySelector('.pending')");
+            // Whoever was at the end stays there, though the notice takes some of the view.
+            await _engine.UntilAsync("document.getElementById('notice').offsetHeight > 0 && document.querySelector('.pending').getBoundingClientRect().bottom <= document.querySelector('main').getBoundingClientRect().bottom");
             await fitsAsync("disconnected");
         }
         finally
