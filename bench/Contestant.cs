@@ -18,7 +18,7 @@ sealed record Contestant(string Name, string Title, Func<Launch> Prepare)
         new("jit-memory", "ChatMinimal (JIT), nothing kept on disk", () => Workshop.Published(aot: false, "--Chat:Database=")) { Tiered = true, Ours = true },
         new("aot-memory", "ChatMinimal (AOT, batch), nothing kept on disk", () => Workshop.Batch(Workshop.Published(aot: true, "--Chat:Database="))) { Ours = true },
         new(Reference, "Bun, publish/subscribe", () => Workshop.Bun("chat.bun.js")) { Quick = true },
-        new("naive", "naive ASP.NET, foreach await SendAsync", () => Workshop.InThisAssembly("naive")) { Tiered = true, Quick = true },
+        new("naive", "step 1 of the essay: foreach await SendAsync", () => Workshop.Step("1-naive")) { Tiered = true, Quick = true, Rooms = false },
         new("signalr", "SignalR, Clients.All", () => Workshop.InThisAssembly("signalr")) { Tiered = true, SignalR = true },
         new("ws", "Node ws, client.send", () => Workshop.Node("chat.ws.js")),
         new("py-loop", "Python websockets, await each send", () => Workshop.Python("chat.websockets.py", "loop")),

@@ -10,9 +10,6 @@ switch (args)
         using (var load = new Load(JsonSerializer.Deserialize<LoadPlan>(plan)!))
             Console.WriteLine(JsonSerializer.Serialize(load.Run()));
         return 0;
-    case ["peer", "naive", "--port", string port]:
-        await NaivePeer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
-        return 0;
     case ["peer", "signalr", "--port", string port]:
         await SignalRPeer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
         return 0;

@@ -67,6 +67,14 @@ static class Workshop
 
     public static Launch InThisAssembly(string peer) => new($".NET {Environment.Version}", Dotnet, ThisAssembly, "peer", peer, "--port", "{port}");
 
+    /// <summary>One of the essay's programs of one file.</summary>
+    public static Launch Step(string name)
+    {
+        string folder = Path.Combine(s_made, name);
+        _ = Run(s_root, "dotnet", ["build", Path.Combine(s_root, "server", "steps", name + ".cs"), "-c", "Release", "-o", folder, "-p:UseSharedCompilation=false"]);
+        return new Launch($".NET {Environment.Version}", Dotnet, Path.Combine(folder, name + ".dll"), "--urls", "http://127.0.0.1:{port}");
+    }
+
     public static Launch Bun(string script)
     {
         string modules = Npm();

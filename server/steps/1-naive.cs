@@ -43,7 +43,7 @@ async Task ChatAsync(HttpContext http)
         while (await ReceiveAsync(socket, buffer) is { } text)
         {
             byte[] message = Encoding.UTF8.GetBytes($"Message d'un client : {text}");
-            // Waits for each client in turn: while one does not read, this sender is heard by nobody, and soon nobody hears anyone.
+            // Waits for each client in turn: while one does not read, nobody receives what this sender sends, and soon nobody receives anything.
             // Each sender runs a loop of its own: two messages sent at once may reach Ana and Zoé in different orders.
             foreach ((WebSocket other, SemaphoreSlim otherSending) in clients)
                 await SendAsync(other, otherSending, message);
