@@ -54,7 +54,26 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
         new(0, "Development", options, services);
 
     /// <summary>The same server again after this one was disposed: same port, same options.</summary>
-    public ChatServer StartAgain() => new(Port, _environment, _options);
+    public ChatServer StartAgain()
+    {
+        // A process that another test starts at this very moment has the file's lock, too, from its fork until its exec.
+        if (_options.FirstOrDefault(option => option.Option == "Database").Value is string file)
+            SpinWait.SpinUntil(() => !File.Exists($"{file}-lock") || IsUnlocked($"{file}-lock"), TimeSpan.FromSeconds(20));
+        return new(Port, _environment, _options);
+    }
+
+    static bool IsUnlocked(string file)
+    {
+        try
+        {
+            using FileStream _ = File.Open(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
 
     public int Port => Http.Port;
     public Uri Http { get; }

@@ -103,7 +103,7 @@ public sealed class BurstTests(Profile profile) : PageTest(profile)
             Assert.That((double)figures[way]![1]!, Is.LessThan(5 * (double)figures[way]![0]! + 50), $"ms a step, {way}: the last like the first");
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task The_first_message_is_there_soon(CancellationToken cancel)
     {
         ChatServer server = Serve(ChatServer.Start());

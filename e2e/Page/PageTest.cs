@@ -11,7 +11,7 @@ namespace ChatMinimal.E2E.Page;
 /// </summary>
 public abstract class PageTest(Profile profile = Profile.Desk)
 {
-    const float Patience = 30_000; // ms
+    const float Patience = 60_000; // ms; it is never waited out where all is well
     static readonly bool s_isTraced = Environment.GetEnvironmentVariable("E2E_TRACE") is { Length: > 0 }; // a snapshot at each step takes its time
 
     readonly List<(IBrowserContext Context, IPage Page)> _people = [];

@@ -18,7 +18,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
 
     async Task<Person> OpenAsync() => await OpenAsync(Serve(ChatServer.Start()), prepare: _script.TakeOverAsync);
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task A_resume_says_epoch_seq_and_the_time_exactly_as_it_was_told(CancellationToken cancel)
     {
         Person person = await OpenAsync();
@@ -38,7 +38,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         await Expect(person.Log).Not.ToContainTextAsync(NewLog);
     }
 
-    [TestCase("E1", 5, false), TestCase("E1", 5, null), TestCase("E2", 5, null), TestCase("E1", 2, true), CancelAfter(60_000)]
+    [TestCase("E1", 5, false), TestCase("E1", 5, null), TestCase("E2", 5, null), TestCase("E1", 2, true), CancelAfter(150_000)]
     public async Task A_position_that_did_not_hold_starts_over_says_so_and_keeps_the_outbox(string epoch, int next, bool? resumed, CancellationToken cancel)
     {
         Person person = await OpenAsync();
@@ -62,7 +62,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         await Expect(person.Pending).ToHaveCountAsync(0);
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task Hello_said_again_on_an_open_socket_is_another_log(CancellationToken cancel)
     {
         Person person = await OpenAsync();
@@ -82,7 +82,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         Assert.That((again["epoch"], again["after"]), Is.EqualTo(("E2", "1")));
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task A_key_that_is_taken_is_a_refused_text_that_goes_out_under_a_new_key(CancellationToken cancel)
     {
         Person person = await OpenAsync();
@@ -107,7 +107,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         Assert.That(((string)again["text"]!, (string)again["key"]! == key), Is.EqualTo(("deux fois", false)));
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task Each_message_goes_out_under_the_name_it_was_written_with(CancellationToken cancel)
     {
         Person person = await OpenAsync();
@@ -124,7 +124,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         await Expect(person.Authors).ToHaveTextAsync(["Ana", "Béa"]);
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task Up_to_three_who_type_are_named_in_either_form(CancellationToken cancel)
     {
         Person person = await OpenAsync(Serve(ChatServer.Start()), prepare: async page =>
@@ -144,7 +144,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         await Expect(typing).ToHaveTextAsync("Luc écrit…");
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task What_came_while_the_link_was_down_is_news_and_a_gap_is_what_it_is(CancellationToken cancel)
     {
         Person person = await OpenAsync();
@@ -163,7 +163,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         await Expect(person.Page.Locator("#m6")).Not.ToHaveAttributeAsync("aria-live", "off");
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task What_was_read_over_HTTP_before_the_socket_brings_it_is_shown_once(CancellationToken cancel)
     {
         Person person = await OpenAsync();
@@ -180,7 +180,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         await Expect(person.Pending).ToHaveCountAsync(0);
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task What_one_server_has_not_taken_is_never_said_to_another(CancellationToken cancel)
     {
         string page = new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "index.html")).AbsoluteUri;
@@ -206,7 +206,7 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         Assert.That((string)(await _script.ReceivedAsync("say", cancel))["text"]!, Is.EqualTo("pour A seulement"));
     }
 
-    [Test, CancelAfter(60_000)]
+    [Test, CancelAfter(150_000)]
     public async Task Two_tabs_keep_apart_what_is_pending_and_the_next_takes_over_what_a_closed_one_left(CancellationToken cancel)
     {
         Person one = await OpenAsync();

@@ -161,7 +161,7 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
     {
         ChatServer server = Serve(ChatServer.Start());
         var script = new ScriptedServer();
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(120));
         Person person = await OpenAsync(server, prepare: async page =>
         {
             await script.TakeOverAsync(page);
