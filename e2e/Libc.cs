@@ -17,6 +17,7 @@ static partial class Libc
     {
         "HUP" => 1,
         "INT" => 2,
+        "QUIT" => 3,
         "KILL" => 9,
         "TERM" => 15,
         "STOP" => OperatingSystem.IsMacOS() ? 17 : 19,

@@ -1,3 +1,5 @@
+using ChatMinimal.Postgres;
+
 namespace ChatMinimal;
 
 /// <summary>The first lines and the last one: what the operator wants to know of a server that has just started, or is about to end.</summary>
@@ -23,7 +25,7 @@ static class Banner
         }
         if (isLocal)
             log.LocalOnly();
-        log.Kept(options.Database == "" ? "memory only" : Path.GetFullPath(options.Database));
+        log.Kept(app.Services.GetRequiredService<IMessageStore>() is PostgresStore shared ? shared.Place : options.Database == "" ? "memory only" : Path.GetFullPath(options.Database));
         string[] changed = [.. ChatOption.All.Where(option => option.Name != nameof(ChatOptions.Database)).Select(option => option.Changed(options)).OfType<string>()];
         if (changed.Length > 0)
             log.NotDefault(Log.OneLine(string.Join(", ", changed), longest: int.MaxValue));

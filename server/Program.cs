@@ -1,4 +1,5 @@
 using ChatMinimal;
+using ChatMinimal.Postgres;
 using ChatMinimal.Sqlite;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -32,9 +33,12 @@ builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.W
 
 builder.Services.AddSingleton(services => ChatOptions.Read(services.GetRequiredService<IConfiguration>()));
 builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddSingleton<IMessageStore>(services => services.GetRequiredService<ChatOptions>() is { Database: "" }
-    ? ActivatorUtilities.CreateInstance<MemoryStore>(services)
-    : ActivatorUtilities.CreateInstance<SqliteStore>(services));
+builder.Services.AddSingleton<IMessageStore>(services => (services.GetRequiredService<ChatOptions>(), services.GetRequiredService<IConfiguration>().GetConnectionString("Chat")) switch
+{
+    (_, { Length: > 0 } shared) => ActivatorUtilities.CreateInstance<PostgresStore>(services, shared),
+    ({ Database: "" }, _) => ActivatorUtilities.CreateInstance<MemoryStore>(services),
+    _ => ActivatorUtilities.CreateInstance<SqliteStore>(services),
+});
 builder.Services.AddSingleton<Links>();
 builder.Services.AddOptions<ForwardedHeadersOptions>().Configure<ChatOptions>(ForwardedFor.Configure);
 builder.Services.AddSingleton<OperatorLog>();

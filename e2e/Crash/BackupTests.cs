@@ -29,7 +29,7 @@ public sealed class BackupTests : IDisposable
     {
         await using var server = new CrashServer();
         var tally = new Tally();
-        CrashClient[] clients = [.. Enumerable.Range(0, 6).Select(i => new CrashClient(server.Port, $"chat{i}", isChat: true, i, tally))];
+        CrashClient[] clients = [.. Enumerable.Range(0, 6).Select(i => new CrashClient(() => server.Port, $"chat{i}", isChat: true, i, tally))];
         using CancellationTokenSource limit = Rig.Patience(), stop = Rig.Patience(Rig.TestLimit);
         await server.StartAsync();
         Task[] talking = [.. clients.Select(client => client.RunAsync(server.Up, stop.Token))];

@@ -10,7 +10,7 @@ namespace ChatMinimal.E2E.Crash;
 /// position (epoch, seq and time of the last message it saw), starts over when it is told of another log, and sends again what was
 /// not acknowledged. In the plain dialect it says each thing once, and hopes.
 /// </summary>
-sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tally) : IDisposable
+sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tally tally) : IDisposable
 {
     const int Unacknowledged = 16; // messages on their way at once
 
@@ -61,7 +61,7 @@ sealed class CrashClient(int port, string name, bool isChat, int seed, Tally tal
                     socket.Options.AddSubProtocol("chat.v1");
                 _isResuming = _at is not null;
                 string query = isChat ? _isResuming ? $"?epoch={_epoch}&after={_last}&at={_at}" : "?last=1000000" : "";
-                await socket.ConnectAsync(new Uri($"ws://127.0.0.1:{port}/ws{query}"), cancel);
+                await socket.ConnectAsync(new Uri($"ws://127.0.0.1:{port()}/ws{query}"), cancel);
                 _socket = socket;
                 _connection++;
                 using var end = CancellationTokenSource.CreateLinkedTokenSource(cancel);

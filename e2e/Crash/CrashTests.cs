@@ -44,8 +44,8 @@ public sealed class CrashTests
         await using var server = new CrashServer();
         CrashClient[] clients =
         [
-            .. Enumerable.Range(0, 8).Select(i => new CrashClient(server.Port, $"chat{i}", isChat: true, _random.Next(), tally)),
-            .. Enumerable.Range(0, plains).Select(i => new CrashClient(server.Port, $"plain{i}", isChat: false, _random.Next(), tally)),
+            .. Enumerable.Range(0, 8).Select(i => new CrashClient(() => server.Port, $"chat{i}", isChat: true, _random.Next(), tally)),
+            .. Enumerable.Range(0, plains).Select(i => new CrashClient(() => server.Port, $"plain{i}", isChat: false, _random.Next(), tally)),
         ];
         using var faults = new Faults(server, clients, tally, _random);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancel);

@@ -1,4 +1,6 @@
 using System.Text;
+using ChatMinimal.E2E.Postgres;
+using ChatMinimal.Postgres;
 using ChatMinimal.Sqlite;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -7,11 +9,19 @@ using NUnit.Framework;
 namespace ChatMinimal.E2E.Store;
 
 /// <summary>What every store promises, asked of every store.</summary>
-[TestFixture("memory"), TestFixture("sqlite")]
+[TestFixture("memory"), TestFixture("sqlite"), TestFixture("postgres")]
 public sealed class StoreContractTests(string kind) : IDisposable
 {
     readonly ChatFolder _folder = new();
     readonly List<IDisposable> _open = [];
+    string _database = "";
+
+    [SetUp]
+    public async Task CreateAsync()
+    {
+        if (kind == "postgres")
+            _database = await (await PostgresServer.SharedAsync()).CreateAsync(isHasty: true);
+    }
 
     public void Dispose()
     {
@@ -23,7 +33,12 @@ public sealed class StoreContractTests(string kind) : IDisposable
     IMessageStore Open(int keepMessages = 100_000)
     {
         var options = new ChatOptions { Database = _folder.File, KeepMessages = keepMessages };
-        IMessageStore store = kind == "memory" ? new MemoryStore(options, TimeProvider.System) : new SqliteStore(options, TimeProvider.System, NullLogger<SqliteStore>.Instance);
+        IMessageStore store = kind switch
+        {
+            "memory" => new MemoryStore(options, TimeProvider.System),
+            "sqlite" => new SqliteStore(options, TimeProvider.System, NullLogger<SqliteStore>.Instance),
+            _ => new PostgresStore(_database, options, TimeProvider.System, NullLogger<PostgresStore>.Instance),
+        };
         if (store is IDisposable disposable)
             _open.Add(disposable);
         return store;
@@ -117,7 +132,7 @@ public sealed class StoreContractTests(string kind) : IDisposable
         long before = 0;
         for (int round = 0; round < 3; round++)
         {
-            for (int i = 0; i < 5000; i++)
+            for (int i = 0; i < (kind == "postgres" ? 500 : 5000); i++)
             {
                 string room = $"nobody-{round}-{i}";
                 await store.OpenAsync(room, default);
@@ -170,6 +185,12 @@ public sealed class StoreContractTests(string kind) : IDisposable
         if (kind == "memory")
             return; // counts keys, not messages
         Assert.That((await SayAsync(store, "a", "again", key: "first")).WasKnown, Is.False);
+        if (kind == "postgres")
+        {
+            Assert.That(await PostgresServer.ExecuteAsync(_database, "SELECT count(*) FROM chat.key"), Is.InRange(100_000, 100_000 + 16_384 + 256), "each has one, the server's own or the client's");
+            Assert.That(await PostgresServer.ExecuteAsync(_database, "SELECT count(*) FROM chat.page"), Is.InRange(1, 3), "messages go, whoever still knows their keys");
+            return;
+        }
         using var file = new SqliteConnection($"Data Source={_folder.File};Mode=ReadOnly;Pooling=False");
         file.Open();
         Assert.That(Ask("SELECT count(*) FROM key_hash"), Is.InRange(49_900, 50_700));

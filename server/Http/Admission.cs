@@ -104,6 +104,8 @@ sealed class Admission(
                 refusal = Full($"there are {options.MaxRooms} rooms already");
             else if (room.Window.Head.Next == 1)
                 refusal = addresses.TryBegin(address, visit.Room);
+            if (room is not null && refusal is null)
+                await room.ReachAsync(visit.Resume);
         }
         catch (StoreUnavailableException error)
         {

@@ -18,20 +18,23 @@ sealed class Presence(TimeProvider clock)
     public byte[]? Frame { get; private set; }
 
     /// <summary>Somebody came, left, or has another name. True: there is a new frame to be sent. Under the room's lock.</summary>
-    public bool Change(IReadOnlyList<Feed> here)
+    public bool Change(IReadOnlyList<Feed> here, Attendance elsewhere = default)
     {
         long now = clock.GetTimestamp();
         _isOld = _toldAt is { } toldAt && clock.GetElapsedTime(toldAt, now) < _pause;
         if (_isOld)
             return false;
-        // The newest first: a hundred names that stay are not the only ones ever shown.
-        IEnumerable<string> names = here.Reverse().Select(feed => feed.Name).OfType<string>().Distinct().Take(MostNames).Reverse();
-        Frame = ChatMinimal.Frame.Of(ServerMessage.Presence(here.Count, names));
+        IEnumerable<string> names = NamesOf(here).Union(elsewhere.Names ?? []).Take(MostNames);
+        Frame = ChatMinimal.Frame.Of(ServerMessage.Presence(here.Count + elsewhere.Online, names));
         _toldAt = now;
         _pause = TimeSpan.FromSeconds(Math.Max(s_every.TotalSeconds, (double)Frame.Length * here.Count / BytesPerSecond));
         return true;
     }
 
     /// <summary>Once a second: what has changed and could not be told is told when its time has come. Under the room's lock.</summary>
-    public bool Refresh(IReadOnlyList<Feed> here) => _isOld && Change(here);
+    public bool Refresh(IReadOnlyList<Feed> here, Attendance elsewhere = default) => _isOld && Change(here, elsewhere);
+
+    /// <summary>The newest: a hundred names that stay are not the only ones ever shown.</summary>
+    public static string[] NamesOf(IReadOnlyList<Feed> here) =>
+        [.. here.Reverse().Select(feed => feed.Name).OfType<string>().Distinct().Take(MostNames).Reverse()];
 }

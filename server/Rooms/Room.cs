@@ -13,9 +13,12 @@ namespace ChatMinimal;
 /// <param name="wakePump">Called when there is something to be sent.</param>
 sealed class Room(string name, IMessageStore store, Window window, TimeProvider clock, Action<Room> wakePump)
 {
+    static readonly TimeSpan s_lagTimeout = TimeSpan.FromSeconds(3); // behind the other servers
+
     readonly Lock _lock = new();
     readonly List<Feed> _feeds = [];
     readonly Typing _typing = new(clock);
+    Attendance _elsewhere; // at the other servers
     Feed[]? _everyone; // the list above, to hand out; null when it changed
     int _queued; // 1 while the pump has this room on its list
 
@@ -80,9 +83,59 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
     /// <summary>Someone types. The others are told when the pump comes by, but for those who are busy then.</summary>
     public void Typing(Feed author)
     {
+        Typing(author.Name ?? "", author);
+        (store as IElsewhere)?.Type(name, author.Name ?? "");
+    }
+
+    /// <summary>The same, of someone who may be at another server: without a feed.</summary>
+    public void Typing(string author, Feed? feed)
+    {
         lock (_lock)
-            _typing.Add(author);
+            _typing.Add(author, feed);
         wakePump(this);
+    }
+
+    /// <summary>Who is here, without the other servers.</summary>
+    public Attendance Here
+    {
+        get
+        {
+            lock (_lock)
+                return new(_feeds.Count, Presence.NamesOf(_feeds));
+        }
+    }
+
+    /// <summary>It has changed who is in this room at the other servers.</summary>
+    public void SetElsewhere(Attendance elsewhere)
+    {
+        lock (_lock)
+        {
+            _elsewhere = elsewhere;
+            window.Elsewhere = elsewhere.Online;
+            MembersChanged();
+        }
+    }
+
+    /// <summary>
+    /// Completes when this server has what a client has seen at another one. A position beyond our own may be nothing worse than that
+    /// we lag; the store knows.
+    /// </summary>
+    /// <exception cref="StoreUnavailableException">It does not come.</exception>
+    public async ValueTask ReachAsync(Resume resume)
+    {
+        if (resume.After is not { } after || resume.Holds(window.Head) || !resume.Holds(await store.OpenAsync(name, default)))
+            return;
+        long since = clock.GetTimestamp();
+        try
+        {
+            for (LogHead head = window.Head; !resume.Holds(head); head = window.Head)
+                await window.GrownToAsync(head.Epoch, head.Epoch == resume.Epoch ? after : long.MaxValue)
+                    .WaitAsync(TimeSpan.FromTicks(Math.Max(0, (s_lagTimeout - clock.GetElapsedTime(since)).Ticks)), clock);
+        }
+        catch (TimeoutException)
+        {
+            throw new StoreUnavailableException("this server lags behind the others");
+        }
     }
 
     public (byte[] Frame, Feed? Author)? TakeTyping()
@@ -115,7 +168,7 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
         window.Sweep();
         bool isNews;
         lock (_lock)
-            isNews = Presence.Refresh(_feeds) | _typing.IsWaiting;
+            isNews = Presence.Refresh(_feeds, _elsewhere) | _typing.IsWaiting;
         if (isNews)
             wakePump(this);
     }
@@ -130,7 +183,7 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
     void MembersChanged()
     {
         _everyone = null;
-        if (Presence.Change(_feeds))
+        if (Presence.Change(_feeds, _elsewhere))
             wakePump(this);
     }
 }

@@ -23,6 +23,10 @@ sealed class Rooms : IDisposable
         (_store, _options, _clock, _broadcaster) = (store, options, clock, broadcaster);
         _budget = new WindowBudget(options.WindowBytesTotal);
         WakePump = broadcaster.Ready;
+        (store as IElsewhere)?.Begin(
+            here: () => All.ToDictionary(room => room.Name, room => room.Here),
+            there: (name, who) => Find(name)?.SetElsewhere(who),
+            types: (name, author) => Find(name)?.Typing(author, null));
         _sweeps = clock.CreateTimer(_ => broadcaster.Sweep(All), null, s_sweepEvery, s_sweepEvery);
     }
 
@@ -33,6 +37,12 @@ sealed class Rooms : IDisposable
             lock (_lock)
                 return [.. _open.Values.Select(entry => entry.Room)];
         }
+    }
+
+    Room? Find(string name)
+    {
+        lock (_lock)
+            return _open.GetValueOrDefault(name)?.Room;
     }
 
     /// <summary>How many messages were appended to rooms here, since the start.</summary>

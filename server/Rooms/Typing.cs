@@ -6,17 +6,17 @@ sealed class Typing(TimeProvider clock)
     const int MostNames = 3; // more than that is "several people"
     static readonly TimeSpan s_every = TimeSpan.FromSeconds(1);
 
-    readonly List<Feed> _authors = [];
+    readonly List<(string Name, Feed? Feed)> _authors = []; // without a feed: at another server
     long? _toldAt;
 
     /// <summary>Somebody's typing has not been told yet.</summary>
     public bool IsWaiting => _authors.Count > 0;
 
-    /// <summary>Somebody types. Under the room's lock.</summary>
-    public void Add(Feed author)
+    /// <summary>Somebody types, here or at another server. Under the room's lock.</summary>
+    public void Add(string name, Feed? author)
     {
-        if (_authors.Count <= MostNames && !_authors.Contains(author))
-            _authors.Add(author);
+        if (_authors.Count <= MostNames && !_authors.Contains((name, author)))
+            _authors.Add((name, author));
     }
 
     /// <summary>
@@ -30,8 +30,8 @@ sealed class Typing(TimeProvider clock)
             return null;
         _toldAt = now;
         (byte[], Feed?) taken = _authors is [var author]
-            ? (Frame.Of(ServerMessage.Typing(author.Name ?? "")), author)
-            : (Frame.Of(ServerMessage.Typing([.. _authors.Take(MostNames).Select(each => each.Name ?? "")])), null);
+            ? (Frame.Of(ServerMessage.Typing(author.Name)), author.Feed)
+            : (Frame.Of(ServerMessage.Typing([.. _authors.Take(MostNames).Select(each => each.Name)])), null);
         _authors.Clear();
         return taken;
     }

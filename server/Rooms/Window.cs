@@ -24,6 +24,9 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
     /// </summary>
     public string Epoch => _epoch;
 
+    /// <summary>How many are in the room at other servers.</summary>
+    public int Elsewhere { get; set; }
+
     /// <summary>Which log this is, the oldest seq retained, and the seq the next append gets.</summary>
     public LogHead Head
     {
@@ -129,7 +132,7 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
         long from = dialect == Dialect.Plain ? _head.Next : isResumed ? resume.After!.Value + 1 : Math.Max(_head.First, _head.Next - resume.Last);
         _frames[(int)dialect]!.TrySeek(from, out cursor);
         epoch = _epoch;
-        return Frame.Of(ServerMessage.Hello(room, _head, isResumed, _readers[0] + _readers[1], options.MaxMessageBytes));
+        return Frame.Of(ServerMessage.Hello(room, _head, isResumed, _readers[0] + _readers[1] + Elsewhere, options.MaxMessageBytes));
     }
 
     // A hole: the store has retained or read less than was appended.

@@ -1,0 +1,57 @@
+using System.Net;
+using System.Text.Json.Nodes;
+
+namespace ChatMinimal.E2E.Postgres;
+
+/// <summary>Several servers of one chat, on one database.</summary>
+static class Servers
+{
+    /// <summary>A server on this database, whose patience with it is short.</summary>
+    public static ChatServer Start(string database, params (string Option, object Value)[] options) =>
+        ChatServer.Start([("ConnectionStrings:Chat", $"{database};Command Timeout=2"), .. options]);
+
+    /// <summary>All texts of a room, as GET tells them.</summary>
+    public static async Task<List<string>> TextsAsync(this ChatServer server, string room = "salon") =>
+        [.. JsonNode.Parse(await server.GetAsync($"/messages?room={room}&last=1000"))!["messages"]!.AsArray().Select(message => (string)message!["text"]!)];
+
+    public static async Task<string> GetAsync(this ChatServer server, string path)
+    {
+        using var http = new HttpClient { BaseAddress = server.Http };
+        return await http.GetStringAsync(path);
+    }
+
+    public static async Task<HttpStatusCode> StatusAsync(this ChatServer server, string path)
+    {
+        using var http = new HttpClient { BaseAddress = server.Http };
+        return (await http.GetAsync(path)).StatusCode;
+    }
+
+    /// <summary>Waits until the server can commit messages, or until it knows that it cannot.</summary>
+    public static Task IsReadyAsync(this ChatServer server, bool isReady = true) =>
+        UntilAsync(async () => await server.StatusAsync("/readyz") == (isReady ? HttpStatusCode.OK : HttpStatusCode.ServiceUnavailable));
+
+    /// <summary>Asks again and again, for as long as anything may take.</summary>
+    public static async Task UntilAsync(Func<Task<bool>> isSo, TimeSpan? patience = null)
+    {
+        using CancellationTokenSource limit = Rig.Patience(patience ?? TimeSpan.FromMinutes(1));
+        while (!await isSo())
+            limit.Token.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>Says it until it is acknowledged, as a page does; returns its seq.</summary>
+    public static async Task<long> SayUntilHeardAsync(this Peer peer, string key, string text)
+    {
+        using CancellationTokenSource limit = Rig.Patience(TimeSpan.FromMinutes(1));
+        await peer.SayAsync(key, text);
+        while (true)
+        {
+            limit.Token.ThrowIfCancellationRequested();
+            JsonObject said = await peer.HearAsync(TimeSpan.FromMinutes(1), "message", "logged", "refused");
+            if ((string?)said["key"] != key)
+                continue;
+            if ((string)said["type"]! != "refused")
+                return (long)said["seq"]!;
+            await peer.SayAsync(key, text);
+        }
+    }
+}
