@@ -30,7 +30,7 @@ public sealed class BackupTests : IDisposable
         await using var server = new CrashServer();
         var tally = new Tally();
         CrashClient[] clients = [.. Enumerable.Range(0, 6).Select(i => new CrashClient(() => server.Port, $"chat{i}", isChat: true, i, tally))];
-        using CancellationTokenSource limit = Rig.Patience(), stop = Rig.Patience(Rig.TestLimit);
+        using CancellationTokenSource limit = Rig.Patience(Rig.TestLimit), stop = Rig.Patience(Rig.TestLimit);
         await server.StartAsync();
         Task[] talking = [.. clients.Select(client => client.RunAsync(server.Up, stop.Token))];
         await tally.MoreAsync(500, limit.Token);
@@ -66,7 +66,7 @@ public sealed class BackupTests : IDisposable
             Assert.Ignore("sqlite3 is not installed");
         string here = command.Replace("/var/lib/chatminimal/chat.db", file ?? _folder.File, StringComparison.Ordinal);
         using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", $"systemctl() {{ :; }}; {here}"]) { WorkingDirectory = Folder, RedirectStandardOutput = true, RedirectStandardError = true })!;
-        using CancellationTokenSource limit = Rig.Patience();
+        using CancellationTokenSource limit = Rig.Patience(Rig.TestLimit);
         Task<string> output = shell.StandardOutput.ReadToEndAsync(limit.Token), error = shell.StandardError.ReadToEndAsync(limit.Token);
         await shell.WaitForExitAsync(limit.Token);
         Assert.That(shell.ExitCode, Is.Zero, $"{command}: {await error}");

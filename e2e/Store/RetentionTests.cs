@@ -61,7 +61,7 @@ public sealed class RetentionTests(string kind) : IDisposable
     // The sweep goes through the store's own queue, so each question waits for some of it.
     static async Task FirstIsAsync(IMessageStore store, string room, long first)
     {
-        using CancellationTokenSource limit = Rig.Patience();
+        using CancellationTokenSource limit = Rig.Patience(Rig.TestLimit);
         while ((await store.OpenAsync(room, limit.Token)).First != first)
             await store.CheckAsync(limit.Token);
     }

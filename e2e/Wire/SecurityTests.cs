@@ -60,7 +60,7 @@ public sealed class SecurityTests
             while (line is not null && !line.Contains("Page: ", StringComparison.Ordinal));
             var address = new Uri(line!.Split("Page: ")[1]);
             _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
-            using CancellationTokenSource limit = Rig.Patience();
+            using CancellationTokenSource limit = Rig.Patience(Rig.TestLimit);
             string answer;
             do
             {
