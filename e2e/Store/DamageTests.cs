@@ -123,6 +123,21 @@ public sealed class DamageTests : IDisposable
     }
 
     [Test]
+    public async Task A_log_ends_before_its_rows_would_be_the_next_rooms()
+    {
+        using SqliteStore store = Open();
+        const long LastSeq = (1L << 36) - 1;
+        await store.SubmitAsync("a", [Draft("1")], default);
+        await store.SubmitAsync("b", [Draft("1")], default);
+        Sql($"UPDATE room SET next = {LastSeq} WHERE name = 'a'");
+        Assert.That(await store.SubmitAsync("a", [Draft("2")], default), Is.EqualTo(new[] { new Submission(LastSeq, false) }));
+        Assert.That(async () => await store.SubmitAsync("a", [Draft("3")], default), Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("is full"));
+        Assert.That(await store.SubmitAsync("b", [Draft("2")], default), Is.EqualTo(new[] { new Submission(2, false) }));
+        Assert.That(await ReadAsync(store, LastSeq), Is.EqualTo($"2 then {LastSeq + 1}"));
+        Assert.That(Sql("SELECT text FROM message WHERE room = 'b'"), Is.EqualTo(new[] { "1", "2" }));
+    }
+
+    [Test]
     public async Task A_hash_that_two_keys_share_does_not_make_one_of_the_other()
     {
         using SqliteStore store = Open();

@@ -18,7 +18,7 @@ static class ExportCommand
             Schema.Check(file, source);
             if (Schema.VersionOf(file) < Schema.Newest)
                 throw new StartException($"{source} is of an older version: start the server once, which brings it up to date");
-            (long id, LogHead head) = file.ReadHead(room, newEpoch: "");
+            (long id, LogHead head) = Rows.ReadHead(file, room, newEpoch: "");
             if (id == 0)
                 throw new StartException($"there is no room '{room}' in {source}");
             foreach (Page page in Page.ReadFrom(file, id, head.First))

@@ -6,7 +6,7 @@ namespace ChatMinimal;
 /// </summary>
 sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStore
 {
-    const int MinKeysKept = 100_000; // a room: said again even after a long time offline, a message is in the log once
+    const int MinKeysRetained = 100_000; // a room: sent again even after a long time offline, a message is in the log once
 
     // One lock for all rooms. Followers are told under it, and so in order: an append and its encoding take microseconds.
     readonly Lock _lock = new();
@@ -26,7 +26,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         {
             Log log = LogOf(room);
             long from = log.Head.Next;
-            DateTime now = Now;
+            var now = MessageTime.Now(clock);
             for (int i = 0; i < drafts.Count; i++)
                 submissions[i] = log.Find(drafts[i]) ?? new Submission(log.Append(drafts[i], now), WasKnown: false);
             log.TellFrom(from);
@@ -55,21 +55,11 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
 
     LogHead Nothing => new(_epoch, 1, 1);
 
-    // Whole milliseconds, as any store keeps it: a message reads the same from wherever it comes.
-    DateTime Now
-    {
-        get
-        {
-            DateTime now = clock.GetUtcNow().UtcDateTime;
-            return now.AddTicks(-(now.Ticks % TimeSpan.TicksPerMillisecond));
-        }
-    }
-
     // As it is now: messages grow old in rooms that nobody writes to, too.
     Log? Find(string room)
     {
         if (_logs.TryGetValue(room, out Log? log))
-            log.Trim(Now);
+            log.Trim(MessageTime.Now(clock));
         return log;
     }
 
@@ -174,7 +164,7 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         {
             _seqs.Add(key, seq);
             _keys.Enqueue(key);
-            if (_keys.Count > Math.Max(MinKeysKept, keepMessages))
+            if (_keys.Count > Math.Max(MinKeysRetained, keepMessages))
                 _seqs.Remove(_keys.Dequeue());
         }
     }

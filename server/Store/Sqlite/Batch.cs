@@ -1,7 +1,4 @@
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
-using System.Text;
 
 namespace ChatMinimal.Sqlite;
 
@@ -9,12 +6,15 @@ namespace ChatMinimal.Sqlite;
 static class Batch
 {
     const int LongestPage = 256;   // messages a row: to read one of them is to read them all
-    const int LargestPage = 65536; // bytes of text a row, likewise
+    const int LargestPage = 65536; // bytes of text a row, for the same reason
     const int RowBytes = 4096;     // a page of SQLite's: the least that a row costs
 
+    /// <exception cref="StoreUnavailableException">The room has as many messages as a log can have.</exception>
     public static Submission Add(ChatFile file, RoomLog log, Draft draft, DateTime now)
     {
-        if (draft.Key is not null && FindOrAddKey(file, log, draft) is { } known)
+        if (log.Next > Rows.LastSeq)
+            throw new StoreUnavailableException($"room {log.Room} is full: no log has more than {Rows.LastSeq} messages");
+        if (draft.Key is not null && Keys.FindOrAdd(file, log, draft) is { } known)
             return known;
         long seq = log.Next++;
         log.Written.Add(new Message(seq, now, draft.Name, draft.Text, draft.Key));
@@ -31,43 +31,10 @@ static class Batch
             int to = from, bytes = 0;
             while (to < written.Length && to - from < LongestPage && bytes < LargestPage)
                 bytes += written[to++].Text.Length;
-            file.AddPage.Bind(1, Page.IdOf(log.Id, written[to - 1].Seq)).Bind(2, Page.FormatTime(written[from].At)).Bind(3, PageText.Write(written[from..to])).Run();
+            file.AddPage.Bind(1, Rows.IdOf(log.Id, written[to - 1].Seq)).Bind(2, Rows.FormatTime(written[from].At)).Bind(3, PageText.Write(written[from..to])).Run();
             from = to;
             cost += RowBytes + bytes;
         }
         return cost;
-    }
-
-    public static long HashOf(string room, string key)
-    {
-        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(Encoding.ASCII.GetBytes($"{room}/{key}"), hash);
-        return BinaryPrimitives.ReadInt64BigEndian(hash);
-    }
-
-    // What is known of this key; null when no message had it, and the next one does now.
-    static Submission? FindOrAddKey(ChatFile file, RoomLog log, Draft draft)
-    {
-        long hash = HashOf(log.Room, draft.Key!);
-        if (file.AddKey.Bind(1, hash).Bind(2, log.Next).Run() == 1)
-            return null;
-        long seq = file.FindKey.Bind(1, hash).Scalar() ?? 0;
-        if (seq > 0 && seq < log.Next)
-        {
-            // A hash says perhaps, the message says for sure; where it is not to be had, the hash is believed.
-            PageText.Entry? first = EntryOf(file, log, seq);
-            if (first is null || first.Value.Key == draft.Key)
-                return new Submission(seq, WasKnown: true, IsTaken: first?.Text is { } text && !draft.Text.AsSpan().SequenceEqual(text));
-        }
-        file.MoveKey.Bind(1, hash).Bind(2, log.Next).Run();
-        return null;
-    }
-
-    static PageText.Entry? EntryOf(ChatFile file, RoomLog log, long seq)
-    {
-        if (seq < log.From)
-            return Page.ReadFrom(file, log.Id, seq).Select(page => page.Find(seq)).FirstOrDefault();
-        Message message = log.Written[(int)(seq - log.From)];
-        return new PageText.Entry(message.Text, message.Name, message.Key);
     }
 }

@@ -8,7 +8,7 @@ namespace ChatMinimal.Sqlite;
 /// The chat file is a SQLite database that one can read: a table of rooms, a table of messages. One of these is one connection to it,
 /// with all that is ever asked of it.
 /// </summary>
-sealed class ChatFile : IDisposable
+sealed partial class ChatFile : IDisposable
 {
     const int BusyTimeout = 1;   // seconds to wait for another process's lock before the message is refused
     const int HasMovedQuery = 20; // SQLITE_FCNTL_HAS_MOVED
@@ -18,7 +18,6 @@ sealed class ChatFile : IDisposable
     public const int WalLimit = 8 << 20;
 
     readonly SqliteConnection _connection;
-    readonly List<Statement> _statements = [];
 
     ChatFile(string path, SqliteOpenMode mode)
     {
@@ -38,7 +37,7 @@ sealed class ChatFile : IDisposable
         {
             if (!existed)
                 Create(path);
-            bool hadWal = File.Exists(WalOf(path)), isStale = hadWal && existed && SetStaleWalAside(path, lockFile.Known);
+            bool hadWal = File.Exists(WalOf(path)), isStale = hadWal && existed && Identity.SetStaleWalAside(path, lockFile.Known);
             file = new ChatFile(path, SqliteOpenMode.ReadWriteCreate) { HadStaleWal = isStale };
             Schema.Check(file, path);
             file.Execute("PRAGMA journal_mode = WAL");
@@ -48,8 +47,8 @@ sealed class ChatFile : IDisposable
             file.Execute($"PRAGMA journal_size_limit = {WalLimit}");
             bool isOld = Schema.VersionOf(file) < Schema.FirstWithMark;
             Schema.Migrate(file);
-            file.IsAnother = !existed || isOld ? lockFile.Known is not null || file.IsOpen && !hadWal : !file.Is(lockFile.Known);
-            file.Begins(path, isDurable, lockFile);
+            file.IsAnother = !existed || isOld ? lockFile.Known is not null || file.IsOpen && !hadWal : !Identity.IsSame(file, lockFile.Known);
+            Identity.Begin(file, path, isDurable, lockFile);
             return file;
         }
         catch (SqliteException error)
@@ -69,7 +68,7 @@ sealed class ChatFile : IDisposable
         }
     }
 
-    // What is said of the place, not of the file: full, locked, not writable.
+    // What is true of the place, not of the file: full, locked, not writable.
     static bool MayPass(SqliteException error) => error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
 
     // For its owner alone; SQLite makes the WAL like it.
@@ -79,24 +78,6 @@ sealed class ChatFile : IDisposable
         if (!OperatingSystem.IsWindows())
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         new FileStream(path, options).Dispose();
-    }
-
-    // Under a file that was restored lies the WAL of the one that it replaced, if that server was killed: SQLite would write the one into the other.
-    // Nothing has the file open now, so it can be looked into.
-    static bool SetStaleWalAside(string path, Known? known)
-    {
-        if (known is not { } last || new FileInfo(WalOf(path)).Length == 0)
-            return false;
-        Span<byte> header = stackalloc byte[20];
-        using (FileStream file = File.OpenRead(path))
-            if (file.ReadAtLeast(header, header.Length, throwOnEndOfStream: false) < header.Length)
-                return false;
-        bool hasWal = header[18] == 2; // a copy that VACUUM made has none
-        if (hasWal && last.Has(ReadMark(path).Mark))
-            return false;
-        File.Move(WalOf(path), WalOf(path) + "-stale", overwrite: true);
-        File.Delete(path + "-shm");
-        return true;
     }
 
     /// <summary>
@@ -135,21 +116,8 @@ sealed class ChatFile : IDisposable
         catch (SqliteException) { } // whatever it is, the writer meets it, too
     }
 
-    /// <summary>The mark of the file itself, whatever its WAL has; "": it has none, or cannot be read.</summary>
-    public static (string Mark, long SchemaVersion) ReadMark(string path)
-    {
-        try
-        {
-            using ChatFile file = OpenAsItIs(path);
-            return (file.Mark, file.SchemaVersion);
-        }
-        catch (SqliteException)
-        {
-            return ("", 0);
-        }
-    }
-
-    static ChatFile OpenAsItIs(string path) =>
+    /// <summary>The file alone, without its WAL, as if nobody changed it.</summary>
+    public static ChatFile OpenAsItIs(string path) =>
         new($"file:{string.Join('/', path.Split(Path.DirectorySeparatorChar).Select(Uri.EscapeDataString))}?immutable=1", SqliteOpenMode.ReadOnly);
 
     public static string WalOf(string path) => path + "-wal";
@@ -162,6 +130,9 @@ sealed class ChatFile : IDisposable
 
     /// <summary>There was a WAL beside it that is another file's.</summary>
     public bool HadStaleWal { get; private init; }
+
+    /// <summary>A server writes to it, or was killed.</summary>
+    public bool IsOpen => Ask("SELECT is_open FROM state") == 1;
 
     /// <summary>As of this connection: with what the WAL has.</summary>
     public string Mark => AskText("SELECT mark FROM state");
@@ -187,50 +158,7 @@ sealed class ChatFile : IDisposable
         using var file = new ChatFile(path, SqliteOpenMode.ReadWrite);
         file.Execute("UPDATE room SET epoch = lower(hex(randomblob(16))); UPDATE state SET is_open = 0");
         if (Schema.VersionOf(file) >= Schema.FirstWithMark)
-            file.Execute($"UPDATE state SET mark = '{NewMark()}'");
-    }
-
-    public Statement Begin => field ??= Prepare("BEGIN IMMEDIATE");
-    public Statement BeginReading => field ??= Prepare("BEGIN");
-    public Statement Commit => field ??= Prepare("COMMIT");
-    public Statement Rollback => field ??= Prepare("ROLLBACK");
-    public Statement AddRoom => field ??= Prepare("INSERT INTO room (name, epoch, first) VALUES (?1, ?2, 1)");
-    public Statement SetRoom => field ??= Prepare("UPDATE room SET first = ?2, next = ?3 WHERE id = ?1");
-    public Statement SetNext => field ??= Prepare("UPDATE room SET next = max(next, ?2) WHERE id = ?1");
-    public Statement FindRoom => field ??= Prepare("SELECT id, epoch, first, next FROM room WHERE name = ?1");
-    public Statement LastPage => field ??= Prepare("SELECT id FROM page WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1");
-    public Statement AddPage => field ??= Prepare("INSERT INTO page VALUES (?1, ?2, ?3)");
-    public Statement ReadPages => field ??= Prepare("SELECT id, at, said FROM page WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
-    public Statement SetSaid => field ??= Prepare("UPDATE page SET said = ?2 WHERE id = ?1");
-    public Statement ForgetPage => field ??= Prepare("DELETE FROM page WHERE id = ?1");
-    public Statement AddKey => field ??= Prepare("INSERT INTO key_hash VALUES (?1, ?2) ON CONFLICT DO NOTHING");
-    public Statement MoveKey => field ??= Prepare("UPDATE key_hash SET seq = ?2 WHERE hash = ?1");
-    public Statement FindKey => field ??= Prepare("SELECT seq FROM key_hash WHERE hash = ?1");
-    public Statement ForgetKey => field ??= Prepare("DELETE FROM key_hash WHERE hash = ?1 AND seq = ?2");
-
-    public Statement RoomsAfter => field ??= Prepare("SELECT id, name FROM room WHERE id > ?1 ORDER BY id LIMIT 256");
-    public Statement SetMark => field ??= Prepare("UPDATE state SET mark = ?1");
-
-    /// <summary>The room's row and where its log is; an id of 0 when there is none.</summary>
-    public (long Id, LogHead Head) ReadHead(string room, string newEpoch)
-    {
-        Statement found = FindRoom.Bind(1, room);
-        if (!found.Step())
-            return (0, new LogHead(newEpoch, 1, 1));
-        // Somebody's file: an epoch or a number that cannot be used is as good as none.
-        (long id, string epoch, long first, long next) = (found.Int64(0), found.IsText(1) ? found.Text(1)! : newEpoch, found.Int64(2), found.Int64(3));
-        found.Reset();
-        if (LastPage.Bind(1, Page.IdOf(id, 0)).Bind(2, Page.LastIdOf(id)).Scalar() is { } last)
-            next = Math.Max(next, Page.SeqOf(last) + 1);
-        next = Math.Max(next, 1);
-        return (id, new LogHead(epoch, Math.Clamp(first, 1, next), next));
-    }
-
-    /// <summary>Within a transaction: writes a message of this length, and takes it back. Fails when that would.</summary>
-    public void Probe(int bytes)
-    {
-        AddPage.Bind(1, -1).Bind(2, "").Bind(3, new byte[bytes]).Run();
-        ForgetPage.Bind(1, -1).Run();
+            file.Execute($"UPDATE state SET mark = '{Identity.NewMark()}'");
     }
 
     /// <summary>Ends the writer's use: the next one need not wonder.</summary>
@@ -272,42 +200,8 @@ sealed class ChatFile : IDisposable
         command.ExecuteNonQuery();
     }
 
-    bool IsOpen => Ask("SELECT is_open FROM state") == 1; // a server writes to it, or was killed
-
-    // Whether it is the file that was written last, with all that was written.
-    bool Is(Known? known)
-    {
-        if (known is not { } last || !last.Has(Mark))
-            return false;
-        if (last.Page != 0 && AskText($"SELECT at FROM page WHERE id = {last.Page}") != last.At)
-            return false;
-        return !IsOpen || last.Boot is Known.AnyBoot || last.Boot == Known.ThisBoot; // else the machine went down with it
-    }
-
-    void Begins(string path, bool isDurable, LockFile lockFile)
-    {
-        if (IsAnother)
-            Execute("UPDATE room SET epoch = lower(hex(randomblob(16)))");
-        Execute("PRAGMA wal_checkpoint(TRUNCATE)");
-        (string main, _) = ReadMark(path);
-        bool isAll = main == Mark; // else somebody reads, and the mark must do
-        Known known = lockFile.Known is { } last && !IsAnother ? last : new Known("", "", 0, Known.NoTime, "");
-        lockFile.Remember(known with { Old = main, Mark = isAll ? NewMark() : Mark, Boot = isDurable ? Known.AnyBoot : Known.ThisBoot });
-        Execute($"UPDATE state SET is_open = 1, mark = '{lockFile.Known!.Value.Mark}'");
-        Execute("PRAGMA wal_checkpoint(TRUNCATE)"); // so that this much is known even without the WAL
-        ForgetOldMark(path, lockFile);
-    }
-
-    /// <summary>After a checkpoint: when all of it went well, the file has the newest mark, and no other one is right any more.</summary>
-    public static void ForgetOldMark(string path, LockFile lockFile)
-    {
-        if (lockFile.Known is { } known && known.Old != known.Mark && ReadMark(path).Mark == known.Mark)
-            lockFile.Remember(known with { Old = known.Mark });
-    }
-
-    public static string NewMark() => Guid.NewGuid().ToString("N");
-
-    string AskText(string sql)
+    /// <summary>"" where there is none.</summary>
+    public string AskText(string sql)
     {
         using var statement = new Statement(_connection, sql);
         string text = statement.Step() ? statement.Text(0) ?? "" : "";
@@ -315,20 +209,6 @@ sealed class ChatFile : IDisposable
         return text;
     }
 
-    Statement Prepare(string sql)
-    {
-        var statement = new Statement(_connection, sql);
-        _statements.Add(statement);
-        return statement;
-    }
-
     [DllImport("e_sqlite3", EntryPoint = "sqlite3_file_control")]
     static extern int FileControl(sqlite3 database, nint name, int operation, out int result); // which SQLitePCL does not have
-}
-
-/// <summary>The chat file cannot be used. For the operator, in one line.</summary>
-sealed class ChatFileException(string message, bool mayPass, Exception? inner = null) : InvalidOperationException(message, inner)
-{
-    /// <summary>The same file may be of use again later: a disk that is full, a lock that somebody holds.</summary>
-    public bool MayPass => mayPass;
 }

@@ -38,7 +38,7 @@ sealed class FilePlace(string path)
             return Place.Same;
         // Somebody wrote to the file itself. Checkpoints do, ours and other programs', and leave its marks; a copy has others, or,
         // made by VACUUM, a later version of its schema than we see.
-        (string mark, long version) = ChatFile.ReadMark(path);
+        (string mark, long version) = Identity.ReadMark(path);
         if (!known.Has(mark) || version > file.SchemaVersion)
             return Place.Overwritten;
         _seen = now;

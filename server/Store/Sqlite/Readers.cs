@@ -1,7 +1,7 @@
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The readers are a few connections to the file that only read. Whoever wants to read waits for one in turn; each reads no more than
+/// The readers are a few connections to the file that only read. Whoever wants to read waits for a free one, first come, first served; each reads no more than
 /// a page at a time, so the wait is short whatever the others read. Readers hold up nobody who writes (WAL).
 /// </summary>
 sealed class Readers(string path) : IDisposable
@@ -9,35 +9,35 @@ sealed class Readers(string path) : IDisposable
     static readonly int s_most = Math.Clamp(Environment.ProcessorCount / 2, 1, 4); // at once: each takes a thread of the pool, and up to 2 MB
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(0.5);
 
-    readonly SemaphoreSlim _turns = new(s_most); // first come, first served
+    readonly SemaphoreSlim _free = new(s_most);
     readonly Lock _lock = new();
     readonly Stack<ChatFile> _idle = [];
 
     /// <summary>Reads one snapshot of the file, on another thread than this one, which may be the writer's.</summary>
     public async Task<T> ReadAsync<T>(Func<ChatFile, T> read, CancellationToken cancel)
     {
-        await _turns.WaitAsync(cancel);
+        await _free.WaitAsync(cancel);
         try
         {
             return await Task.Run(() => Use(read), cancel);
         }
         finally
         {
-            _turns.Release();
+            _free.Release();
         }
     }
 
     /// <summary>The same on this thread.</summary>
     public T Read<T>(Func<ChatFile, T> read)
     {
-        _turns.Wait();
+        _free.Wait();
         try
         {
             return Use(read);
         }
         finally
         {
-            _turns.Release();
+            _free.Release();
         }
     }
 
@@ -45,7 +45,7 @@ sealed class Readers(string path) : IDisposable
     public void Without(Action action)
     {
         for (int i = 0; i < s_most; i++)
-            _turns.Wait();
+            _free.Wait();
         try
         {
             CloseIdle();
@@ -53,16 +53,16 @@ sealed class Readers(string path) : IDisposable
         }
         finally
         {
-            _turns.Release(s_most);
+            _free.Release(s_most);
         }
     }
 
     /// <summary>Waits for those who still read, for a while.</summary>
     public void Dispose()
     {
-        for (int i = 0; i < s_most && _turns.Wait(s_stopTimeout); i++) { }
+        for (int i = 0; i < s_most && _free.Wait(s_stopTimeout); i++) { }
         CloseIdle();
-        _turns.Dispose();
+        _free.Dispose();
     }
 
     T Use<T>(Func<ChatFile, T> read)

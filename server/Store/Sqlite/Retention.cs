@@ -2,11 +2,11 @@ namespace ChatMinimal.Sqlite;
 
 /// <summary>
 /// Retention deletes what is older than the options say: a little in each transaction, so that nobody waits for it. A key outlives its
-/// message, which may be said again.
+/// message, which may be sent again.
 /// </summary>
 sealed class Retention(ChatOptions options)
 {
-    const int KeysKept = 100_000; // a room: said again even after a long time offline, a message is in the log once
+    const int KeysRetained = 100_000; // a room: sent again even after a long time offline, a message is in the log once
     const int TrimAtOnce = 256;   // pages a transaction and room: a millisecond or two
     const int TrimEvery = 256;    // messages
 
@@ -25,13 +25,13 @@ sealed class Retention(ChatOptions options)
         if (!isTime && !isFull)
             return false;
         long first = Math.Max(_keepMessages > 0 ? log.Next - _keepMessages : 0, _keepFor > TimeSpan.Zero ? FirstSince(file, log, now - _keepFor) : 0);
-        long firstKey = log.Next - KeysKept, before = log.First;
+        long firstKey = log.Next - KeysRetained, before = log.First;
         List<OldPage> forgotten = PagesBefore(file, log, from: 0, Math.Min(first, firstKey));
         foreach (OldPage page in forgotten)
         {
             for (int i = 0; i < page.Keys.Length; i++)
                 if (page.Keys[i] is { } key)
-                    file.ForgetKey.Bind(1, Batch.HashOf(log.Room, key)).Bind(2, page.Last + 1 - page.Keys.Length + i).Run();
+                    Keys.Forget(file, log.Room, key, page.Last + 1 - page.Keys.Length + i);
             file.ForgetPage.Bind(1, page.Id).Run();
             log.First = Math.Max(log.First, page.Last + 1);
         }
@@ -54,17 +54,17 @@ sealed class Retention(ChatOptions options)
     // The last seq of the oldest page that is young enough, as far as one transaction goes. What time it is of nobody knows is as old as its neighbours.
     static long FirstSince(ChatFile file, RoomLog log, DateTime since)
     {
-        string oldest = Page.FormatTime(since);
+        string oldest = Rows.FormatTime(since);
         long first = 0;
-        Statement rows = file.ReadPages.Bind(1, Page.IdOf(log.Id, log.First)).Bind(2, Page.LastIdOf(log.Id));
+        Statement rows = file.ReadPages.Bind(1, Rows.IdOf(log.Id, log.First)).Bind(2, Rows.LastIdOf(log.Id));
         for (int i = 0; i < TrimAtOnce && rows.Step(); i++)
         {
             if (rows.IsText(1) && string.CompareOrdinal(rows.Text(1), oldest) >= 0)
             {
-                first = Page.SeqOf(rows.Int64(0));
+                first = Rows.SeqOf(rows.Int64(0));
                 break;
             }
-            first = Page.SeqOf(rows.Int64(0)) + 1;
+            first = Rows.SeqOf(rows.Int64(0)) + 1;
         }
         rows.Reset();
         return first;
@@ -74,8 +74,8 @@ sealed class Retention(ChatOptions options)
     static List<OldPage> PagesBefore(ChatFile file, RoomLog log, long from, long before)
     {
         List<OldPage> old = [];
-        Statement rows = file.ReadPages.Bind(1, Page.IdOf(log.Id, from)).Bind(2, Page.LastIdOf(log.Id));
-        while (old.Count < TrimAtOnce && rows.Step() && Page.SeqOf(rows.Int64(0)) < before)
+        Statement rows = file.ReadPages.Bind(1, Rows.IdOf(log.Id, from)).Bind(2, Rows.LastIdOf(log.Id));
+        while (old.Count < TrimAtOnce && rows.Step() && Rows.SeqOf(rows.Int64(0)) < before)
             old.Add(new OldPage(rows.Int64(0), PageText.ReadKeys(rows.Bytes(2))));
         rows.Reset();
         return old;
@@ -83,6 +83,6 @@ sealed class Retention(ChatOptions options)
 
     readonly record struct OldPage(long Id, string?[] Keys)
     {
-        public long Last => Page.SeqOf(Id);
+        public long Last => Rows.SeqOf(Id);
     }
 }

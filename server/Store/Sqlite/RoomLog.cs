@@ -8,7 +8,7 @@ sealed class RoomLog(string room, LogHead head)
     public readonly List<Follower> Followers = []; // under the writer's lock
 
     // The transaction's of the moment.
-    public long Id; // of its row in the file; 0: nobody has said anything in it, as far as we know
+    public long Id; // of its row in the file; 0: it has none, as far as we know
     public string Epoch = head.Epoch;
     public long First, From, Next; // From: where its messages begin
     public List<Message> Written = [];

@@ -67,28 +67,16 @@ sealed class SqliteStore : IMessageStore, IDisposable
         _writer.Dispose();
     }
 
-    // Messages grow old in rooms that nobody writes to, too: each is visited, as if nothing had been said in it.
+    // Messages grow old in rooms that nobody writes to, too: each is visited, as if nothing had been submitted to it.
     async Task SweepAsync()
     {
         try
         {
-            for (long last = 0; await ReadAsync(file => RoomsAfter(file, last), default) is { Names: { Count: > 0 } names, Last: var next }; last = next)
+            for (long last = 0; await ReadAsync(file => Rows.RoomsAfter(file, last), default) is { Names: { Count: > 0 } names, Last: var next }; last = next)
                 foreach (string room in names)
                     await _writer.SubmitAsync(room, []);
         }
         catch (StoreUnavailableException) { } // in an hour, then
-    }
-
-    static (List<string> Names, long Last) RoomsAfter(ChatFile file, long last)
-    {
-        var names = new List<string>();
-        Statement rows = file.RoomsAfter.Bind(1, last);
-        while (rows.Step())
-        {
-            last = rows.Int64(0);
-            names.Add(rows.Text(1) ?? "");
-        }
-        return (names, last);
     }
 
     async ValueTask<T> ReadAsync<T>(Func<ChatFile, T> read, CancellationToken cancel)
@@ -112,7 +100,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
     (long Id, LogHead Head) HeadOf(ChatFile file, string room)
     {
         LogHead? told = _writer.HeadOf(room);
-        (long id, LogHead head) = file.ReadHead(room, _writer.NewEpoch);
+        (long id, LogHead head) = Rows.ReadHead(file, room, _writer.NewEpoch);
         return (id, told ?? _writer.Clip(head));
     }
 
