@@ -50,6 +50,7 @@ builder.Services.AddSingleton<Admission>();
 builder.Services.AddSingleton<HttpMessages>();
 builder.Services.AddSingleton<Events>();
 builder.Services.AddSingleton<Export>();
+builder.Services.AddSingleton<Search>();
 builder.Services.AddSingleton<Laboratory>();
 builder.Services.AddSingleton<Health>();
 builder.Services.AddProblemDetails();
@@ -70,7 +71,8 @@ app.MapStaticAssets();          // web/: with types, ETags, compression
 app.Map("/ws", (HttpContext http, Admission admission) => admission.OpenAsync(http));
 
 app.MapMethods("/messages", ["POST"], (HttpContext http, HttpMessages messages) => messages.PostAsync(http));
-app.MapMethods("/messages", ["GET", "HEAD"], (HttpContext http, HttpMessages messages) => messages.GetAsync(http));
+app.MapMethods("/messages", ["GET", "HEAD"], (HttpContext http, HttpMessages messages, Search search) =>
+    Search.IsAsked(http.Request) ? search.GetAsync(http) : messages.GetAsync(http));
 app.MapMethods("/events", ["GET", "HEAD"], (HttpContext http, Events events) => events.GetAsync(http));
 app.MapMethods("/export", ["GET", "HEAD"], (HttpContext http, Export export) => export.GetAsync(http));
 app.MapMethods("/messages", ["OPTIONS"], (HttpContext http, Admission admission) => admission.PreflightAsync(http));

@@ -23,4 +23,7 @@ static partial class SqliteLog
 
     [LoggerMessage(107, LogLevel.Warning, "{Wal} has {Megabytes} MB and grows: some program has been reading the file for long, so that it cannot be emptied (a backup, a forgotten sqlite3?)")]
     public static partial void LargeWal(this ILogger log, string wal, long megabytes);
+
+    [LoggerMessage(108, LogLevel.Warning, "The search index {File} cannot be used now, and is made anew if it is damaged: {Reason}")]
+    public static partial void SearchIndexFailed(this ILogger log, string file, string reason);
 }

@@ -16,6 +16,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
     readonly ILogger _log;
     readonly Readers _readers;
     readonly Writer _writer;
+    readonly SearchIndex _search;
     readonly ITimer? _sweep;
     readonly Lock _lock = new(); // guards what follows
     readonly HashSet<long> _damaged = [];
@@ -29,13 +30,19 @@ sealed class SqliteStore : IMessageStore, IDisposable
         (_clock, _log) = (clock, log);
         _readers = new Readers(path);
         _writer = new Writer(path, options, clock, log, _readers);
+        _search = new SearchIndex(path, _readers, log);
         if (options.KeepDays > 0)
             _sweep = clock.CreateTimer(_ => _ = SweepAsync(), null, TimeSpan.Zero, Retention.Every);
     }
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => ReadAsync(file => HeadOf(file, room).Head, cancel);
 
-    public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel) => new(_writer.SubmitAsync(room, drafts));
+    public async ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel)
+    {
+        Submission[] submissions = await _writer.SubmitAsync(room, drafts);
+        _search.Grown(room);
+        return submissions;
+    }
 
     public ValueTask<IDisposable> FollowAsync(string room, Action<LogPage> tell) => new(_writer.FollowAsync(room, tell));
 
@@ -44,6 +51,18 @@ sealed class SqliteStore : IMessageStore, IDisposable
         (long id, LogHead head) = HeadOf(file, room);
         return Read(file, room, id, head, from, Math.Min(to, head.Next));
     }, cancel);
+
+    public async ValueTask<LogPage?> SearchAsync(string room, SearchWords words, long before, int most, CancellationToken cancel)
+    {
+        (long id, LogHead head) = await ReadAsync(file => HeadOf(file, room), cancel);
+        if (id == 0)
+            return new LogPage(head, head.Next, []);
+        List<long> seqs = await Task.Run(() => _search.Find(id, words, head.First, Math.Min(before, head.Next), most), cancel);
+        var messages = new List<Message>();
+        foreach (long seq in Enumerable.Reverse(seqs))
+            messages.AddRange((await ReadAsync(file => Read(file, room, id, head, seq, seq + 1), cancel)).Messages);
+        return new LogPage(head, head.Next, messages);
+    }
 
     /// <summary>Whether a transaction goes through. One is asked for at a time, so that a disk that hangs does not gather questions.</summary>
     public async ValueTask CheckAsync(CancellationToken cancel)
@@ -64,6 +83,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
     public void Dispose()
     {
         _sweep?.Dispose();
+        _search.Dispose();
         _writer.Dispose();
     }
 

@@ -1,0 +1,192 @@
+using System.Diagnostics;
+using Microsoft.Data.Sqlite;
+
+namespace ChatMinimal.Sqlite;
+
+/// <summary>
+/// The search index finds messages by their words. It is a file of its own beside the chat file, so that nothing that is written to it
+/// holds up a commit, and a copy of what is committed and nothing else: one that is missing, damaged or of another file is made anew.
+/// One thread reads what was committed, and adds it.
+/// </summary>
+sealed class SearchIndex : IDisposable
+{
+    const int AtOnce = 32;        // pages read in one go: others want to read, too
+    const int BusyShare = 50;     // while messages come, the index takes one part in so many of the time, that is of one core
+
+    static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(200);
+    static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan s_retry = TimeSpan.FromSeconds(5);
+
+    readonly string _path;
+    readonly Readers _readers;
+    readonly ILogger _log;
+    readonly Thread _thread;
+    readonly AutoResetEvent _work = new(false);
+
+    readonly Lock _lock = new();          // guards what follows
+    readonly HashSet<string> _grown = [];
+    bool _hasSeenAll;                     // false: every room is to be looked at
+    long _grewAt;
+
+    readonly Lock _asking = new();        // held while a search runs, and while the file is replaced
+    SearchFile? _asked;                   // the connection that searches
+
+    volatile bool _isStopped, _isBroken;
+
+    public SearchIndex(string chatFile, Readers readers, ILogger log)
+    {
+        (_path, _readers, _log) = (chatFile + "-search", readers, log);
+        _thread = new Thread(Run) { IsBackground = true, Name = "search index" };
+        _thread.Start();
+    }
+
+    /// <summary>Something was committed to this room.</summary>
+    public void Grown(string room)
+    {
+        lock (_lock)
+        {
+            _grewAt = Stopwatch.GetTimestamp();
+            if (!_grown.Add(room))
+                return;
+        }
+        _work.Set();
+    }
+
+    /// <summary>The seqs of the newest messages of a room, newest first, that have all the words; of those in [from, before).</summary>
+    /// <exception cref="StoreUnavailableException">The index cannot be read, and is about to be made anew.</exception>
+    public List<long> Find(long room, SearchWords words, long from, long before, int most)
+    {
+        lock (_asking)
+        {
+            try
+            {
+                _asked ??= SearchFile.Open(_path);
+                return _asked.Find(room, words.ToMatch(), from, before, most);
+            }
+            catch (SqliteException error)
+            {
+                _asked?.Dispose();
+                _asked = null;
+                _isBroken = error.SqliteErrorCode is SQLitePCL.raw.SQLITE_CORRUPT or SQLitePCL.raw.SQLITE_NOTADB;
+                _work.Set();
+                throw new StoreUnavailableException("the search index cannot be read now", error);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        _isStopped = true;
+        _work.Set();
+        _thread.Join(s_stopTimeout);
+        lock (_asking)
+            _asked?.Dispose();
+    }
+
+    void Run()
+    {
+        while (!_isStopped)
+        {
+            try
+            {
+                using var file = SearchFile.Open(_path);
+                _isBroken = false;
+                while (!_isStopped && !_isBroken)
+                    Round(file);
+            }
+            catch (SqliteException error)
+            {
+                _log.SearchIndexFailed(_path, error.Message);
+                _isBroken |= error.SqliteErrorCode is SQLitePCL.raw.SQLITE_CORRUPT or SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_ERROR;
+                _work.WaitOne(s_retry); // the disk may be full
+            }
+            if (_isBroken)
+                Forget();
+        }
+    }
+
+    void Forget()
+    {
+        lock (_asking)
+        {
+            _asked?.Dispose();
+            _asked = null;
+            try
+            {
+                foreach (string file in (string[])[_path, _path + "-wal", _path + "-shm"])
+                    File.Delete(file);
+            }
+            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            {
+                _log.SearchIndexFailed(_path, error.Message);
+            }
+        }
+        lock (_lock)
+            _hasSeenAll = false;
+    }
+
+    void Round(SearchFile file)
+    {
+        string[] rooms;
+        bool seeAll;
+        lock (_lock)
+        {
+            (rooms, seeAll) = ([.. _grown], !_hasSeenAll);
+            _grown.Clear();
+            _hasSeenAll = true;
+        }
+        if (seeAll)
+            for (long last = 0; !_isStopped && _readers.Read(chat => Rows.RoomsAfter(chat, last)) is { Names: { Count: > 0 } names, Last: var next }; last = next)
+                foreach (string room in names)
+                    Add(file, room);
+        foreach (string room in rooms)
+            Add(file, room);
+        if (!seeAll && rooms.Length == 0)
+            _work.WaitOne();
+    }
+
+    // What was committed to a room since it was last looked at, a little at a time.
+    void Add(SearchFile file, string room)
+    {
+        for (bool isMore = true; isMore && !_isStopped && !_isBroken;)
+        {
+            long start = Stopwatch.GetTimestamp();
+            isMore = AddSome(file, room);
+            Pause(Stopwatch.GetElapsedTime(start));
+        }
+    }
+
+    bool AddSome(SearchFile file, string room)
+    {
+        (long id, LogHead head, List<Page> pages) read;
+        try
+        {
+            read = _readers.Read(chat =>
+            {
+                (long id, LogHead head) = Rows.ReadHead(chat, room, newEpoch: "");
+                long from = id == 0 ? 1 : Math.Max(head.First, file.NextOf(id, head));
+                return (id, head, id == 0 || from >= head.Next ? [] : Page.ReadFrom(chat, id, from).Take(AtOnce).ToList());
+            });
+        }
+        catch (SqliteException)
+        {
+            return false; // the chat file's own trouble, and told as such; the room is looked at again when it grows
+        }
+        (long id, LogHead head, List<Page> pages) = read;
+        if (id == 0)
+            return false;
+        file.Add(id, head, pages);
+        return pages.Count == AtOnce;
+    }
+
+    // While people talk they have the core.
+    void Pause(TimeSpan worked)
+    {
+        long grewAt;
+        lock (_lock)
+            grewAt = _grewAt;
+        bool isBusy = grewAt != 0 && Stopwatch.GetElapsedTime(grewAt) < s_quiet;
+        if (isBusy)
+            Thread.Sleep(worked * (BusyShare - 1));
+    }
+}
