@@ -54,26 +54,7 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
         new(0, "Development", options, services);
 
     /// <summary>The same server again after this one was disposed: same port, same options.</summary>
-    public ChatServer StartAgain()
-    {
-        // A process that another test starts at this very moment has the file's lock, too, from its fork until its exec.
-        if (_options.FirstOrDefault(option => option.Option == "Database").Value is string file)
-            SpinWait.SpinUntil(() => !File.Exists($"{file}-lock") || IsUnlocked($"{file}-lock"), TimeSpan.FromSeconds(20));
-        return new(Port, _environment, _options);
-    }
-
-    static bool IsUnlocked(string file)
-    {
-        try
-        {
-            using FileStream _ = File.Open(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
-            return true;
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
+    public ChatServer StartAgain() => new(Port, _environment, _options);
 
     public int Port => Http.Port;
     public Uri Http { get; }
@@ -120,5 +101,19 @@ sealed class ChatFolder : IDisposable
 
     public string File => Path.Combine(_folder.FullName, "chat.db");
 
-    public void Dispose() => _folder.Delete(recursive: true);
+    // A server that was abandoned, as if it had been killed, may still be writing there.
+    public void Dispose() => SpinWait.SpinUntil(TryDelete, TimeSpan.FromSeconds(20));
+
+    bool TryDelete()
+    {
+        try
+        {
+            _folder.Delete(recursive: true);
+            return true;
+        }
+        catch (IOException)
+        {
+            return !Directory.Exists(_folder.FullName);
+        }
+    }
 }

@@ -71,6 +71,8 @@ public sealed class SearchTests : IDisposable
         }
         string index = _folder.File + "-search";
         Assert.That(File.Exists(index));
+        if (!OperatingSystem.IsWindows())
+            Assert.That(File.GetUnixFileMode(index), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
         if (fault == "deleted")
             File.Delete(index);
         else if (fault == "another")

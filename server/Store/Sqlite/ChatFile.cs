@@ -71,8 +71,8 @@ sealed partial class ChatFile : IDisposable
     // What is true of the place, not of the file: full, locked, not writable.
     static bool MayPass(SqliteException error) => error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
 
-    // For its owner alone; SQLite makes the WAL like it.
-    static void Create(string path)
+    /// <summary>For its owner alone; SQLite makes the WAL like it.</summary>
+    public static void Create(string path)
     {
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
         if (!OperatingSystem.IsWindows())

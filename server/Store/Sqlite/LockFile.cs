@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 
 namespace ChatMinimal.Sqlite;
@@ -12,6 +13,9 @@ sealed class LockFile(string path) : IDisposable
     const int InUse = 11, InUseMac = 35; // EWOULDBLOCK
     const int InUseWindows = unchecked((int)0x80070020);
 
+    // A server that stops just now may still have it, and so has a process that was forked from it and has not begun its program yet.
+    static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2), s_retry = TimeSpan.FromMilliseconds(20);
+
     readonly string _path = path + "-lock";
     FileStream? _stream;
 
@@ -24,6 +28,14 @@ sealed class LockFile(string path) : IDisposable
     {
         _stream?.Dispose();
         _stream = null;
+        long start = Stopwatch.GetTimestamp();
+        while (!TryTake(mayWait: Stopwatch.GetElapsedTime(start) < s_patience))
+            Thread.Sleep(s_retry);
+    }
+
+    // False: somebody has it, but perhaps not for long.
+    bool TryTake(bool mayWait)
+    {
         try
         {
             var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0 };
@@ -31,10 +43,11 @@ sealed class LockFile(string path) : IDisposable
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             _stream = new FileStream(_path, options);
             Known ??= Read(_stream);
+            return true;
         }
         catch (IOException error) when (error.HResult is InUse or InUseMac or InUseWindows)
         {
-            throw new ChatFileException($"{path} is in use by another server", mayPass: false, error);
+            return mayWait ? false : throw new ChatFileException($"{path} is in use by another server", mayPass: false, error);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -40,6 +40,7 @@ sealed class SearchFile : IDisposable
     /// <exception cref="SqliteException">It cannot be had now, or not at all.</exception>
     public static SearchFile Open(string path)
     {
+        CreateIfMissing(path);
         var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = 1 }.ToString());
         try
         {
@@ -55,6 +56,20 @@ sealed class SearchFile : IDisposable
         {
             connection.Dispose();
             throw;
+        }
+    }
+
+    static void CreateIfMissing(string path)
+    {
+        try
+        {
+            if (!File.Exists(path))
+                ChatFile.Create(path);
+        }
+        catch (IOException) when (File.Exists(path)) { } // somebody else was faster
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new SqliteException(error.Message, SQLitePCL.raw.SQLITE_CANTOPEN);
         }
     }
 

@@ -31,14 +31,17 @@ sealed class SearchIndex : IDisposable
     readonly Lock _asking = new();        // held while a search runs, and while the file is replaced
     SearchFile? _asked;                   // the connection that searches
 
+    string? _told;                        // the thread's
     volatile bool _isStopped, _isBroken;
 
     public SearchIndex(string chatFile, Readers readers, ILogger log)
     {
         (_path, _readers, _log) = (chatFile + "-search", readers, log);
         _thread = new Thread(Run) { IsBackground = true, Name = "search index" };
-        _thread.Start();
     }
+
+    /// <summary>To be called when there is a chat file.</summary>
+    public void Start() => _thread.Start();
 
     /// <summary>Something was committed to this room.</summary>
     public void Grown(string room)
@@ -96,13 +99,21 @@ sealed class SearchIndex : IDisposable
             }
             catch (SqliteException error)
             {
-                _log.SearchIndexFailed(_path, error.Message);
+                Tell(error.Message);
                 _isBroken |= error.SqliteErrorCode is SQLitePCL.raw.SQLITE_CORRUPT or SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_ERROR;
                 _work.WaitOne(s_retry); // the disk may be full
             }
             if (_isBroken)
                 Forget();
         }
+    }
+
+    // Once, however often it is tried.
+    void Tell(string reason)
+    {
+        if (reason != _told)
+            _log.SearchIndexFailed(_path, reason);
+        _told = reason;
     }
 
     void Forget()
@@ -118,7 +129,7 @@ sealed class SearchIndex : IDisposable
             }
             catch (Exception error) when (error is IOException or UnauthorizedAccessException)
             {
-                _log.SearchIndexFailed(_path, error.Message);
+                Tell(error.Message);
             }
         }
         lock (_lock)
@@ -136,13 +147,33 @@ sealed class SearchIndex : IDisposable
             _hasSeenAll = true;
         }
         if (seeAll)
-            for (long last = 0; !_isStopped && _readers.Read(chat => Rows.RoomsAfter(chat, last)) is { Names: { Count: > 0 } names, Last: var next }; last = next)
-                foreach (string room in names)
-                    Add(file, room);
+            AddAll(file);
         foreach (string room in rooms)
             Add(file, room);
         if (!seeAll && rooms.Length == 0)
             _work.WaitOne();
+    }
+
+    void AddAll(SearchFile file)
+    {
+        for (long last = 0; !_isStopped && RoomsAfter(last) is { Names: { Count: > 0 } names, Last: var next }; last = next)
+            foreach (string room in names)
+                Add(file, room);
+    }
+
+    (List<string> Names, long Last) RoomsAfter(long last)
+    {
+        try
+        {
+            return _readers.Read(chat => Rows.RoomsAfter(chat, last));
+        }
+        catch (SqliteException) // the chat file's own trouble, and told as such
+        {
+            lock (_lock)
+                _hasSeenAll = false;
+            _work.WaitOne(s_retry);
+            return ([], last);
+        }
     }
 
     // What was committed to a room since it was last looked at, a little at a time.
@@ -170,7 +201,7 @@ sealed class SearchIndex : IDisposable
         }
         catch (SqliteException)
         {
-            return false; // the chat file's own trouble, and told as such; the room is looked at again when it grows
+            return false; // as above; the room is looked at again when it grows
         }
         (long id, LogHead head, List<Page> pages) = read;
         if (id == 0)

@@ -29,20 +29,16 @@ sealed class SqliteStore : IMessageStore, IDisposable
         string path = Path.GetFullPath(options.Database);
         (_clock, _log) = (clock, log);
         _readers = new Readers(path);
-        _writer = new Writer(path, options, clock, log, _readers);
         _search = new SearchIndex(path, _readers, log);
+        _writer = new Writer(path, options, clock, log, _readers, _search.Grown);
+        _search.Start();
         if (options.KeepDays > 0)
             _sweep = clock.CreateTimer(_ => _ = SweepAsync(), null, TimeSpan.Zero, Retention.Every);
     }
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => ReadAsync(file => HeadOf(file, room).Head, cancel);
 
-    public async ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel)
-    {
-        Submission[] submissions = await _writer.SubmitAsync(room, drafts);
-        _search.Grown(room);
-        return submissions;
-    }
+    public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel) => new(_writer.SubmitAsync(room, drafts));
 
     public ValueTask<IDisposable> FollowAsync(string room, Action<LogPage> tell) => new(_writer.FollowAsync(room, tell));
 

@@ -24,6 +24,7 @@ sealed class Writer : IDisposable
     readonly TimeProvider _clock;
     readonly ILogger _log;
     readonly Readers _readers;
+    readonly Action<string> _grown; // called with a room that something was committed to
     readonly Retention _retention;
     readonly FreeSpace _freeSpace;
     readonly RoomLogs _logs;
@@ -34,9 +35,9 @@ sealed class Writer : IDisposable
     string? _trouble; // why nothing can be committed now; the thread's
 
     /// <exception cref="ChatFileException">The file cannot be used, and why.</exception>
-    public Writer(string path, ChatOptions options, TimeProvider clock, ILogger log, Readers readers)
+    public Writer(string path, ChatOptions options, TimeProvider clock, ILogger log, Readers readers, Action<string> grown)
     {
-        (_clock, _log, _readers) = (clock, log, readers);
+        (_clock, _log, _readers, _grown) = (clock, log, readers, grown);
         _retention = new Retention(options);
         _freeSpace = new FreeSpace(path, options.MinFreeBytes, clock);
         _logs = new RoomLogs(_retention, log);
@@ -145,6 +146,8 @@ sealed class Writer : IDisposable
         {
             SetTrouble(null);
             _logs.Publish();
+            foreach (RoomLog log in _logs.Touched)
+                _grown(log.Room);
         }
         catch (Exception error) // a bug; what is committed is committed
         {
