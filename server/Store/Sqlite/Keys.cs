@@ -30,7 +30,7 @@ static class Keys
     /// <summary>The message of this seq is no longer retained, nor is its key.</summary>
     public static void Forget(ChatFile file, string room, string key, long seq) => file.ForgetKey.Bind(1, HashOf(room, key)).Bind(2, seq).Run();
 
-    static long HashOf(string room, string key)
+    public static long HashOf(string room, string key)
     {
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(Encoding.ASCII.GetBytes($"{room}/{key}"), hash);
