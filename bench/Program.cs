@@ -10,6 +10,9 @@ switch (args)
         using (var load = new Load(JsonSerializer.Deserialize<LoadPlan>(plan)!))
             Console.WriteLine(JsonSerializer.Serialize(load.Run()));
         return 0;
+    case ["servers", string connection]:
+        await Servers.RunAsync(connection);
+        return 0;
     case ["peer", "signalr", "--port", string port]:
         await SignalRPeer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));
         return 0;
