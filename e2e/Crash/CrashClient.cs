@@ -109,11 +109,12 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
             await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, cancel);
     }
 
-    async Task SendAgainAsync(ClientWebSocket socket, CancellationToken cancel)
+    // All that is not acknowledged; or the one that was refused: to send all of them for each of them would be a storm.
+    async Task SendAgainAsync(ClientWebSocket socket, CancellationToken cancel, string? refused = null)
     {
         List<(string Key, string Text)> again;
         lock (_lock)
-            again = [.. _outbox];
+            again = [.. _outbox.Where(item => refused is null || item.Key == refused)];
         foreach ((string key, string text) in again)
             await SendAsync(socket, key, text, cancel);
     }
@@ -143,17 +144,18 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
             message.Advance(received.Count);
             if (!received.EndOfMessage)
                 continue;
-            bool isAnswerDue = Hear(Encoding.UTF8.GetString(message.WrittenSpan));
+            bool isAnswerDue = Hear(Encoding.UTF8.GetString(message.WrittenSpan), out string? refused);
             message.ResetWrittenCount();
             if (isAnswerDue)
-                await SendAgainAsync(socket, cancel);
+                await SendAgainAsync(socket, cancel, refused);
         }
     }
 
     // True: what was not acknowledged is to be sent again, for it may have been lost with another log, or refused.
-    bool Hear(string words)
+    bool Hear(string words, out string? refused)
     {
         bool isAnswerDue = false;
+        refused = null;
         lock (_lock)
         {
             if (!isChat)
@@ -172,7 +174,7 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
                     Transcript.Gaps[(long)said["from"]!] = _last = (long)said["to"]!;
                     break;
                 case "refused":
-                    isAnswerDue = true;
+                    (isAnswerDue, refused) = (true, (string)said["key"]!);
                     break;
                 case "message":
                     (_last, _at) = ((long)said["seq"]!, (string)said["at"]!);

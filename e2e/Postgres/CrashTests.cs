@@ -12,7 +12,7 @@ namespace ChatMinimal.E2E.Postgres;
 public sealed class CrashTests
 {
     /// <summary>Faults: as many as fit in some seconds. E2E_CRASHES=300 for a long run, E2E_SEED=N for the same again.</summary>
-    static readonly int s_faults = int.Parse(Environment.GetEnvironmentVariable("E2E_CRASHES") ?? "8", null);
+    static readonly int s_faults = int.Parse(Environment.GetEnvironmentVariable("E2E_CRASHES") ?? "5", null);
 
     const int LongestPause = 2000; // ms that a server or the database is stopped
 
@@ -40,8 +40,8 @@ public sealed class CrashTests
             await Task.WhenAll(Enumerable.Range(0, 3).Select(StartAsync));
             clients =
             [
-                .. Enumerable.Range(0, 8).Select(i => new CrashClient(AnyPort, $"chat{i}", isChat: true, _random.Next(), _tally)),
-                .. Enumerable.Range(0, 4).Select(i => new CrashClient(AnyPort, $"plain{i}", isChat: false, _random.Next(), _tally)),
+                .. Enumerable.Range(0, 6).Select(i => new CrashClient(AnyPort, $"chat{i}", isChat: true, _random.Next(), _tally)),
+                .. Enumerable.Range(0, 3).Select(i => new CrashClient(AnyPort, $"plain{i}", isChat: false, _random.Next(), _tally)),
             ];
             running = [.. clients.Select(client => client.RunAsync(() => Task.CompletedTask, stop.Token))];
             for (int round = 0; round < s_faults; round++)
@@ -80,8 +80,19 @@ public sealed class CrashTests
         var server = BuiltProcess.Server("Development", "--urls", $"http://127.0.0.1:{_ports[which]}",
             "--ConnectionStrings:Chat", $"{PostgresServer.Connection(_primary, _standby)};Command Timeout=2", "--Chat:MessagesPerSecond", "0");
         _servers[which] = server;
-        await server.ReadUntilAsync("démarré sur ws");
         server.Ignore();
+        using var http = new HttpClient();
+        await Servers.UntilAsync(async () =>
+        {
+            try
+            {
+                return await http.GetStringAsync($"http://127.0.0.1:{_ports[which]}/healthz") == "ok\n";
+            }
+            catch (HttpRequestException)
+            {
+                return false; // not yet
+            }
+        });
     }
 
     async Task DoAsync(string what, CrashClient[] clients, CancellationToken cancel)
@@ -161,7 +172,9 @@ public sealed class CrashTests
         Transcript[] transcripts = [.. clients.Select(client => client.Transcript)];
         string summary = $"seed {Rig.Seed}: 3 servers, {s_faults} faults ({string.Join(", ", _done.CountBy(what => what).OrderByDescending(pair => pair.Value).Select(pair => $"{pair.Key} {pair.Value}"))}); "
             + $"{kept.Count} messages kept, {transcripts.Sum(transcript => transcript.Heard.Count)} heard by {clients.Length} clients";
-        string[] broken = [.. Checker.Check(kept, transcripts)];
+        // What was refused meanwhile is sent again after others: as where the log may become another one, which here it may not.
+        string epoch = (string)(await PostgresServer.ExecuteAsync(_primary.Connection("postgres"), "SELECT epoch FROM chat.room WHERE name = 'salon'"))!;
+        string[] broken = [.. Checker.Check(kept, transcripts, epoch: epoch), .. transcripts.Where(transcript => transcript.Logs.Count > 1).Select(transcript => $"{transcript.Client}: the log became another one")];
         await TestContext.Out.WriteLineAsync($"{summary}; {(broken.Length == 0 ? "0 lost, 0 twice, 0 out of order, 0 untold" : $"{broken.Length} broken promises")}");
         Assert.That(broken, Is.Empty, summary);
         Assert.That(kept, Has.Count.GreaterThan(100), "something was said");

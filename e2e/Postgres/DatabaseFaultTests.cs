@@ -44,7 +44,7 @@ public sealed class DatabaseFaultTests
         foreach (string what in (string[])["terminated", "restarted", "killed", "terminated"])
         {
             using Peer plain = await PlainAsync(a);
-            string text = $"{what} {said.Count}";
+            string text = $"{what}-{said.Count}";
             await chat.SayAsync(text, text);
             await plain.SayAsync($"plain {text}");
             switch (what)

@@ -51,6 +51,7 @@ static class Servers
                 continue;
             if ((string)said["type"]! != "refused")
                 return (long)said["seq"]!;
+            NUnit.Framework.Assert.That((string)said["reason"]!, NUnit.Framework.Is.EqualTo("store_unavailable"));
             await peer.SayAsync(key, text);
         }
     }

@@ -78,7 +78,7 @@ static class Schema
         CREATE FUNCTION chat.submit(p_room text, p_epoch text, p_next bigint, p_at timestamptz, p_new_epoch text,
           p_keys text[], p_counts int[], p_said text[], p_keys_kept bigint, p_lock_timeout text,
           OUT epoch text, OUT first bigint, OUT next bigint, OUT at timestamptz, OUT known text[], OUT seqs bigint[])
-        LANGUAGE plpgsql AS $$
+        LANGUAGE plpgsql SET enable_seqscan = off AS $$ -- a plan is made while the tables are empty, and kept
         DECLARE
           r chat.room;
         BEGIN
@@ -94,8 +94,9 @@ static class Schema
             UPDATE chat.room AS x SET epoch = p_new_epoch WHERE x.id = r.id;
             r.epoch := p_new_epoch;
           END IF;
-          SELECT array_agg(k.key), array_agg(k.seq) INTO known, seqs
-            FROM chat.key AS k WHERE k.room = r.id AND k.key = ANY (p_keys) AND k.seq >= r.next - p_keys_kept;
+          SELECT array_agg(u.key), array_agg(k.seq) INTO known, seqs
+            FROM unnest(p_keys) AS u (key), LATERAL (SELECT x.seq FROM chat.key AS x WHERE x.room = r.id AND x.key = u.key OFFSET 0) AS k
+            WHERE k.seq >= r.next - p_keys_kept;
           IF known IS NULL AND cardinality(p_keys) > 0 THEN
             at := date_trunc('milliseconds', clock_timestamp());
             INSERT INTO chat.key AS k (room, key, seq)
