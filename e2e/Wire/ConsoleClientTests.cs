@@ -107,4 +107,36 @@ public sealed class ConsoleClientTests
         await rascal.SayAsync("\u001b[2J\u0007gone");
         Assert.That(await client.ReadUntilAsync("gone"), Does.EndWith("anonyme : ␛[2J␇gone"));
     }
+
+    [TestCase("--hlep", "--hlep is not an option: --help lists them; a message like that comes after --")]
+    [TestCase("--room", "Required argument missing for option: '--room'.")]
+    [TestCase("--url=ftp://localhost", "--url: 'ftp://localhost' is not ws://HOST:PORT, wss://HOST:PORT, or the page's http://HOST:PORT, https://HOST:PORT")]
+    [TestCase("--url=localhost:8765", "--url: 'localhost:8765' is not ws://HOST:PORT, wss://HOST:PORT, or the page's http://HOST:PORT, https://HOST:PORT")]
+    public async Task An_option_that_it_does_not_know_is_refused_in_one_line_and_said_to_nobody(string option, string line)
+    {
+        using var client = BuiltProcess.Client(option);
+        Assert.That(await client.EndAsync(), Is.EqualTo((1, "", $"chatminimal-client: {line}\n")));
+    }
+
+    [Test]
+    public async Task After_two_dashes_a_message_may_begin_with_one()
+    {
+        using var server = ChatServer.Start();
+        using var client = BuiltProcess.Client("--url", $"http://127.0.0.1:{server.Port}", "--", "--hlep"); // the page's address will do
+        (int code, string output, _) = await client.EndAsync();
+        Assert.That((code, output), Is.EqualTo((0, "Envoi : --hlep\nRéponse du serveur : Message d'un client : --hlep\n")));
+    }
+
+    [Test]
+    public async Task A_refusal_is_told_with_the_server_s_reason()
+    {
+        using var server = ChatServer.Start(("InviteKey", "hush"));
+        foreach (string[] message in (string[][])[["hello"], []])
+        {
+            using var client = BuiltProcess.Client(["--url", $"ws://127.0.0.1:{server.Port}", .. message]);
+            Assert.That(await client.EndAsync(), Is.EqualTo((1, "", "Refusé / refused : this chat is by invitation: ?invite=, or Authorization: Bearer\n")));
+        }
+        using var badRoom = BuiltProcess.Client("--url", $"ws://127.0.0.1:{server.Port}?invite=hush", "--room", "a b");
+        Assert.That((await badRoom.EndAsync()).Error, Is.EqualTo("Refusé / refused : room: 1 to 64 of A-Z a-z 0-9 - _\n"));
+    }
 }
