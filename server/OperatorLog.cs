@@ -32,6 +32,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
 
     public void Refused(HttpContext http, Problem problem)
     {
+        Metrics.Refused(problem.Status.ToString(CultureInfo.InvariantCulture));
         if (_refusals.TryPass())
             log.Refused(problem.Status, Name(http.Connection.RemoteIpAddress), Log.OneLine(http.Request.Query["room"].ToString()), problem.Detail);
     }
@@ -39,6 +40,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
     /// <summary>The server closed the connection of a slow client, or of one that stayed silent.</summary>
     public void GaveUp(int code, IPAddress? address, string room, string reason)
     {
+        Metrics.GaveUp(code.ToString(CultureInfo.InvariantCulture));
         if (_gaveUp.TryPass())
             log.GaveUp(code, Name(address), room, Log.OneLine(reason));
     }
@@ -46,6 +48,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
     /// <summary>The server aborted a connection whose answer was not read.</summary>
     public void AnswerNotRead(EndPoint? peer, int seconds)
     {
+        Metrics.GaveUp("http");
         if (_gaveUp.TryPass())
             log.AnswerNotRead(peer, seconds);
     }
@@ -53,6 +56,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
     /// <summary>The server has no place for another TCP connection.</summary>
     public void TooManyLinks(int most, EndPoint? peer)
     {
+        Metrics.Refused("tcp");
         if (_refusals.TryPass())
             log.TooManyLinks(most, peer);
     }
@@ -60,6 +64,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
     /// <summary>A bug or a broken file, which cost this connection and nothing else.</summary>
     public void Failed(Exception error, IPAddress? address, string room)
     {
+        Metrics.Failed();
         if (_failures.TryPass())
             log.Failed(Name(address), room, Log.OneLine(error));
     }

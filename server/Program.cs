@@ -53,6 +53,7 @@ builder.Services.AddSingleton<Export>();
 builder.Services.AddSingleton<Search>();
 builder.Services.AddSingleton<Laboratory>();
 builder.Services.AddSingleton<Health>();
+builder.Services.AddSingleton<ServerMetrics>().AddSingleton<PrometheusText>();
 builder.Services.AddProblemDetails();
 builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(1.8)); // gone within two
 

@@ -1,9 +1,7 @@
-using System.Globalization;
-
 namespace ChatMinimal;
 
 /// <summary>Health is what the server tells those who watch over it.</summary>
-sealed class Health(Admission admission, Rooms rooms, IMessageStore store)
+sealed class Health(Admission admission, IMessageStore store, PrometheusText metrics)
 {
     /// <summary><c>/healthz</c>: the process answers.</summary>
     public static Task LiveAsync(HttpContext http) => http.Response.WriteAsync("ok\n");
@@ -31,21 +29,6 @@ sealed class Health(Admission admission, Rooms rooms, IMessageStore store)
             return;
         }
         http.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
-        await http.Response.WriteAsync(string.Create(CultureInfo.InvariantCulture,
-            $"""
-            # HELP chatminimal_clients Sockets and event streams that are connected.
-            # TYPE chatminimal_clients gauge
-            chatminimal_clients {admission.Clients}
-            # HELP chatminimal_rooms Rooms that somebody is in.
-            # TYPE chatminimal_rooms gauge
-            chatminimal_rooms {rooms.All.Length}
-            # HELP chatminimal_messages_total Messages appended to the rooms that somebody was in.
-            # TYPE chatminimal_messages_total counter
-            chatminimal_messages_total {rooms.Appended}
-            # HELP chatminimal_memory_bytes Memory of the process.
-            # TYPE chatminimal_memory_bytes gauge
-            chatminimal_memory_bytes {Environment.WorkingSet}
-
-            """).ReplaceLineEndings("\n"));
+        await http.Response.WriteAsync(metrics.Collect());
     }
 }

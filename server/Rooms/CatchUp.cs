@@ -51,6 +51,7 @@ sealed class CatchUp(Room room, Dialect dialect)
             return true;
         if (dialect == Dialect.Plain)
             return next > from ? false : throw new LaggedException("too far behind: what follows is no longer retained");
+        Metrics.Gap();
         Frame.Write(_frames, ServerMessage.Gap(next, to - 1));
         next = to;
         return true;

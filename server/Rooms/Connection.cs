@@ -151,6 +151,7 @@ sealed class Connection(
                 room.Typing(_feed);
                 break;
             case ClientMessage.Refused { Refusal: var refusal }:
+                Metrics.Refused(refusal.Reason);
                 return AnswerAsync(Frame.Of(ServerMessage.Refused(refusal)));
         }
         return default;

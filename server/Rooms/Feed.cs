@@ -156,7 +156,9 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
             frames = hello;
             return true;
         }
+        long from = _cursor.Seq;
         _isBehind = !FrameLog.TryRead(ref _cursor, out frames);
+        Metrics.Delivered(_cursor.Seq - from);
         if (_isBehind || !frames.IsEmpty)
             return !_isBehind;
         if (_drained is { } drained && _cursor.Seq >= _drainTo)

@@ -121,10 +121,12 @@ sealed class Submitter(IMessageStore store, string room, Func<byte[], ValueTask>
         }
         catch (StoreUnavailableException) { } // each of them is told
         for (int i = 0; i < batch.Count; i++)
-            if (submissions is null)
-                await answer(Frame.Of(ServerMessage.Refused(Refusal.StoreUnavailable(batch[i].Key!))));
-            else if (submissions[i].IsTaken)
-                await answer(Frame.Of(ServerMessage.Refused(Refusal.KeyTaken(batch[i].Key!))));
+            if (submissions is null || submissions[i].IsTaken)
+            {
+                Refusal refusal = submissions is null ? Refusal.StoreUnavailable(batch[i].Key!) : Refusal.KeyTaken(batch[i].Key!);
+                Metrics.Refused(refusal.Reason);
+                await answer(Frame.Of(ServerMessage.Refused(refusal)));
+            }
             else if (submissions[i].WasKnown)
                 await answer(Frame.Of(ServerMessage.Logged(batch[i].Key!, submissions[i].Seq)));
             else

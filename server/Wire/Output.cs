@@ -120,6 +120,7 @@ sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
     ValueTask WriteAsync(ReadOnlyMemory<byte> frames)
     {
         _wrote |= Frame.Opcode(frames.Span) < Frame.FirstControl;
+        Metrics.Sent(frames.Length);
         ValueTask<FlushResult> write = pipe.WriteAsync(frames);
         if (!write.IsCompletedSuccessfully)
             return FinishAsync(write, frames.Length);

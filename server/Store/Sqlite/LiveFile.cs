@@ -76,6 +76,8 @@ sealed class LiveFile : IDisposable
     }
 
     /// <summary>Nobody waits for this.</summary>
+    public long WalLength => _place.WalLength;
+
     public void Checkpoint() => Checkpoints.Continue(_file!, _place.WalLength);
 
     /// <summary>Takes back what the transaction of the moment has written.</summary>

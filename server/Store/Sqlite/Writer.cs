@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 using static SQLitePCL.raw;
@@ -122,7 +123,7 @@ sealed class Writer : IDisposable
                 int to = from, messages = 0, bytes = 0;
                 while (to < submitted.Count && messages < LongestBatch && bytes < LargestBatch)
                     (messages, bytes) = (messages + submitted[to].Drafts.Count, bytes + submitted[to++].Bytes);
-                CommitAndPublish(CollectionsMarshal.AsSpan(submitted)[from..to]);
+                CommitAndPublish(CollectionsMarshal.AsSpan(submitted)[from..to], messages);
                 from = to;
                 _queue.Done(bytes);
             }
@@ -131,11 +132,14 @@ sealed class Writer : IDisposable
     }
 
     // Commits the batch, then publishes it; on failure, neither. Whatever happens, everyone gets an answer, and the thread goes on.
-    void CommitAndPublish(ReadOnlySpan<Submitted> batch)
+    void CommitAndPublish(ReadOnlySpan<Submitted> batch, int messages)
     {
+        long begun = Stopwatch.GetTimestamp();
         try
         {
             Commit(batch);
+            if (messages > 0)
+                Metrics.Committed(messages, Stopwatch.GetElapsedTime(begun), _live.WalLength);
         }
         catch (Exception error)
         {
@@ -215,6 +219,7 @@ sealed class Writer : IDisposable
 
     void GiveUp(ReadOnlySpan<Submitted> batch, Exception error)
     {
+        Metrics.CommitFailed();
         if (error is not (SqliteException or ChatFileException or StoreUnavailableException))
             _log.WriterFailed(error); // unexpected: with its stack
         SetTrouble(error.Message);

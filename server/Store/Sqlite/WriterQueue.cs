@@ -28,7 +28,7 @@ sealed class WriterQueue : IDisposable
             ThrowIfStopped();
             if (_bytes > 0 && _bytes + submitted.Bytes > Largest)
                 throw new StoreUnavailableException($"{_bytes} bytes of messages wait for the disk already");
-            _bytes += submitted.Bytes;
+            Metrics.Queued(_bytes += submitted.Bytes);
             _submitted.Add(submitted);
             if (_submitted.Count == 1)
                 _work.Set();
@@ -81,7 +81,7 @@ sealed class WriterQueue : IDisposable
     public void Done(int bytes)
     {
         lock (_lock)
-            _bytes -= bytes;
+            Metrics.Queued(_bytes -= bytes);
     }
 
     public void Dispose() => _work.Dispose();
