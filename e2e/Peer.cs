@@ -9,7 +9,7 @@ sealed class Peer : IDisposable
 {
     readonly ClientWebSocket _socket = new();
 
-    public string Epoch { get; private set; } = "";
+    public string Epoch { get; set; } = "";
 
     public WebSocketCloseStatus? CloseStatus => _socket.CloseStatus;
     public string? CloseReason => _socket.CloseStatusDescription;
