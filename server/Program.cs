@@ -28,6 +28,7 @@ builder.WebHost.ConfigureKestrel(kestrel =>
 });
 builder.WebHost.UseSockets(sockets => sockets.MaxReadBufferSize = 64 << 10); // bytes that a peer sent and we have not read
 builder.UseDefaultAddress();
+builder.Services.AddSystemd(); // tells it when we are ready, and gives its journal priorities
 builder.UseConfiguredConsole();
 builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.Warning); // its lines have the query, and so the invitation
 

@@ -75,9 +75,9 @@ sealed class LiveFile : IDisposable
             throw new StoreUnavailableException($"{_path} was replaced");
     }
 
-    /// <summary>Nobody waits for this.</summary>
     public long WalLength => _place.WalLength;
 
+    /// <summary>Nobody waits for this.</summary>
     public void Checkpoint() => Checkpoints.Continue(_file!, _place.WalLength);
 
     /// <summary>Takes back what the transaction of the moment has written.</summary>

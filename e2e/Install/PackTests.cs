@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.IO.Compression;
+using NUnit.Framework;
+
+namespace ChatMinimal.E2E.Install;
+
+/// <summary>What is packed is what one installs: the tool by dnx, the library by a program of one file. E2E_PACK=1, for it builds twice.</summary>
+public sealed class PackTests
+{
+    static readonly string s_root = BuiltProcess.PathOf("Root");
+
+    [Test, CancelAfter(900_000)]
+    public async Task From_a_folder_of_packages_dnx_runs_the_server_and_a_program_uses_the_library(CancellationToken cancel)
+    {
+        if (Environment.GetEnvironmentVariable("E2E_PACK") is null or "")
+            Assert.Ignore("E2E_PACK=1 packs and installs");
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("chatminimal-packages-");
+        try
+        {
+            string packages = Path.Combine(folder.FullName, "packages"), build = Path.Combine(folder.FullName, "build");
+            foreach (string project in (string[])["server", "client/Library"])
+                await RunAsync(s_root, ["pack", project, "-c", "Release", "-o", packages, "--artifacts-path", build], cancel);
+            string tool = Directory.GetFiles(packages, "chatminimal.*.nupkg").Single();
+            using (ZipArchive package = ZipFile.OpenRead(tool))
+                foreach (string file in (string[])["README.md", "CHANGELOG.md", "THIRD-PARTY-NOTICES.md", "LICENSE", "/chatminimal.dll", "/wwwroot/index.html", "/appsettings.json"])
+                    Assert.That(package.Entries.Any(entry => entry.FullName == file || file[0] == '/' && entry.FullName.EndsWith(file, StringComparison.Ordinal)), Is.True, file);
+
+            string[] dnx = ["dnx", "chatminimal", "--source", packages, "--yes", "--"];
+            Assert.That(await RunAsync(folder.FullName, [.. dnx, "--version"], cancel), Does.Contain($"chatminimal {ProgramVersion.Text}"));
+            using Process server = Start(folder.FullName, [.. dnx, "--urls=http://127.0.0.1:0", "--Chat:Database="]);
+            try
+            {
+                string? line;
+                do
+                    line = await server.StandardOutput.ReadLineAsync(cancel);
+                while (line?.Contains("Page: ", StringComparison.Ordinal) == false);
+                var address = new Uri(line!.Split("Page: ")[1]);
+                _ = server.StandardOutput.BaseStream.CopyToAsync(Stream.Null, cancel);
+                using var http = new HttpClient { BaseAddress = address };
+                Assert.That(await http.GetStringAsync("/", cancel), Does.Contain("<script src=\"chat.js\""), "the page is in the package");
+
+                string program = Path.Combine(folder.FullName, "talk.cs");
+                await File.WriteAllTextAsync(program,
+                    $$"""
+                    #:package ChatMinimal.Client@{{ProgramVersion.Text}}
+                    #:property PublishAot=false
+                    using ChatMinimal.Client;
+                    var chat = new ChatClient(new Uri("{{address}}"), name: "Ana");
+                    _ = chat.SayAsync("Bonjour");
+                    chat.Complete();
+                    await foreach (Message message in chat.ReadAsync())
+                        Console.WriteLine($"{message.Seq} {message.Name} : {message.Text}");
+                    """, cancel);
+                await File.WriteAllTextAsync(Path.Combine(folder.FullName, "nuget.config"),
+                    $"""<configuration><packageSources><clear /><add key="folder" value="{packages}" /></packageSources></configuration>""", cancel);
+                Assert.That(await RunAsync(folder.FullName, ["run", program], cancel), Does.EndWith("1 Ana : Bonjour\n"));
+            }
+            finally
+            {
+                server.Kill(entireProcessTree: true);
+            }
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    static async Task<string> RunAsync(string folder, string[] arguments, CancellationToken cancel)
+    {
+        using Process process = Start(folder, arguments);
+        Task<string> output = process.StandardOutput.ReadToEndAsync(cancel), error = process.StandardError.ReadToEndAsync(cancel);
+        await process.WaitForExitAsync(cancel);
+        Assert.That(process.ExitCode, Is.Zero, $"dotnet {string.Join(' ', arguments)}\n{await output}{await error}");
+        return (await output).ReplaceLineEndings("\n");
+    }
+
+    static Process Start(string folder, params string[] arguments) => Process.Start(new ProcessStartInfo("dotnet", arguments)
+    {
+        WorkingDirectory = folder,
+        RedirectStandardOutput = true,
+        RedirectStandardError = true,
+        Environment = { ["DOTNET_NOLOGO"] = "1", ["DOTNET_CLI_HOME"] = folder },
+    })!;
+}
