@@ -255,6 +255,7 @@ function addressToGive() {
   if (isFromDisk && invite !== null) address.searchParams.set("invite", invite);
   if (room === "salon") address.searchParams.delete("room");
   else address.searchParams.set("room", room);
+  address.searchParams.delete("lab");
   return address.href;
 }
 
@@ -284,6 +285,23 @@ byId("visit").addEventListener("submit", (event) => {
   event.preventDefault();
   location.href = addressOfRoom(byId("other").value);
 });
+
+// ---- The laboratory: nothing of it is here until it is asked for
+
+const labAddress = new URL(location.href);
+labAddress.searchParams.set("lab", "");
+byId("lab-link").href = labAddress.href;
+
+/** Resolves when it is there, or is not to be had. */
+function loadLaboratory() {
+  const policy = globalThis.trustedTypes?.createPolicy("laboratory", { createScriptURL: (file) => file });
+  const files = ["lab-words.js", "lab-link.js", "lab.js"];
+  const scripts = files.map((file) => make("script", { async: false, src: policy?.createScriptURL(file) ?? file }));
+  document.head.append(make("link", { rel: "stylesheet", href: "lab.css" }), ...scripts);
+  return new Promise((resolve) => {
+    scripts.at(-1).onload = scripts.at(-1).onerror = resolve;
+  });
+}
 
 // ---- Keys that mean the talk, wherever the focus is
 
@@ -323,7 +341,8 @@ showOnline(0, []);
 connection.unsettled.forEach(showUnsettled);
 if (/^[A-Za-z0-9_-]{1,64}$/.test(room)) {
   visits.set(room, Date.now());
-  connection.connect();
+  if (query.has("lab")) loadLaboratory().then(() => connection.connect());
+  else connection.connect();
 } else {
   notify(words.badRoom);
   byId("status").hidden = true;

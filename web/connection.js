@@ -17,6 +17,7 @@ class ChatConnection extends EventTarget {
   static LONGEST_PAUSE = 30_000; // ms
   static STEP = 50; // messages to begin with
   static FOR_GOOD = [400, 401, 403]; // statuses that trying again does not mend
+  static openSocket = (address) => new WebSocket(address, "chat.v1"); // the laboratory has one of its own
 
   socket = null; // of the moment; null between two
   isReady = false; // hello was read on this socket
@@ -105,7 +106,7 @@ class ChatConnection extends EventTarget {
     if (this.epoch) Object.assign(query, { epoch: this.epoch, after: this.last }, this.#at && { at: this.#at });
     this.#toldName = this.name;
     const address = this.addressOf("ws", query);
-    const socket = new WebSocket(address.replace("http", "ws"), "chat.v1");
+    const socket = ChatConnection.openSocket(address.replace("http", "ws"));
     this.socket = socket;
     this.#quiet.restart();
     let isOpened = false;

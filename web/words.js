@@ -34,6 +34,7 @@ const WORDS = {
   go: ["Aller", "Go"],
   rooms: ["Salons", "Rooms"],
   other: ["Autre salon", "Another room"],
+  lab: ["Laboratoire", "Laboratory"],
   keys: ["Clavier", "Keyboard"],
   shortcuts: [
     "Entrée : envoyer. Maj + Entrée : aller à la ligne. ↑ : reprendre son dernier message. Page ↑ ↓ : faire défiler. Alt + ↑ ↓ : d’un message à l’autre. Échap : fermer.",

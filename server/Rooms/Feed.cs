@@ -65,7 +65,9 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     /// </summary>
     public bool Serve()
     {
-        if (Volatile.Read(ref _output) is not { } output || !output.TryLock(out Output.Writer writer))
+        if (Volatile.Read(ref _output) is not { } output)
+            return true; // it has not begun, and is not slow
+        if (!output.TryLock(out Output.Writer writer))
             return false;
         try
         {
