@@ -259,17 +259,29 @@ function addressToGive() {
   return address.href;
 }
 
+// How to bring others in: needed only while nobody has said anything, and in the menu. Nothing where its files are not to be had.
+async function invitations() {
+  const files = load("qr-code.js", "invitation.js");
+  return files.then(
+    () => [invitation(addressToGive(), connection)],
+    () => [],
+  );
+}
+
+const isRoomEmpty = () => connection.isReady && !reader.isCatchingUp && log.isEmpty;
+
 // An empty room says how to bring others in; as soon as something is shown, only its menu does.
-function showEmpty() {
-  const isEmpty = connection.isReady && !reader.isCatchingUp && log.isEmpty;
-  if (isEmpty === !byId("empty").hidden) return;
+async function showEmpty() {
+  if (isRoomEmpty() === !byId("empty").hidden) return;
+  const ways = isRoomEmpty() ? await invitations() : [];
+  const isEmpty = isRoomEmpty(); // still
   byId("empty").hidden = !isEmpty;
-  byId("empty").replaceChildren(...(isEmpty ? [make("p", { textContent: words.noOne }), invitation(addressToGive(), connection)] : []));
+  byId("empty").replaceChildren(...(isEmpty ? [make("p", { textContent: words.noOne }), ...ways] : []));
 }
 
 byId("menu").addEventListener("beforetoggle", ({ newState }) => {
   if (newState !== "open") return;
-  byId("invite").replaceChildren(invitation(addressToGive(), connection));
+  invitations().then((ways) => byId("invite").replaceChildren(...ways));
   const others = visits.keys.filter((name) => name !== room).sort((a, b) => visits.get(b) - visits.get(a));
   byId("rooms").replaceChildren(...others.slice(0, 12).map((name) => make("a", { href: addressOfRoom(name), textContent: name })));
 });

@@ -15,6 +15,35 @@ function tell(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// Trusted Types: code comes from files beside the page, and from nowhere else.
+const codeBeside = globalThis.trustedTypes?.createPolicy("page", { createScriptURL: fileBeside }) ?? { createScriptURL: fileBeside };
+
+function fileBeside(file) {
+  if (!/^[\w-]+\.js$/.test(file)) throw new TypeError(`not beside the page: ${file}`);
+  return file;
+}
+
+const loading = new Map(); // file -> a promise of it
+
+/** Loads what the page begins without, each file once, scripts in this order. Rejects where one is not to be had now. */
+function load(...files) {
+  for (const file of files) if (!loading.has(file)) loading.set(file, loadFile(file));
+  return Promise.all(files.map((file) => loading.get(file)));
+}
+
+function loadFile(file) {
+  const isStyle = file.endsWith(".css");
+  const element = isStyle ? make("link", { rel: "stylesheet", href: file }) : make("script", { async: false, src: codeBeside.createScriptURL(file) });
+  return new Promise((resolve, reject) => {
+    element.onload = resolve;
+    element.onerror = () => {
+      loading.delete(file);
+      reject(new Error(`${file} cannot be had now`));
+    };
+    document.head.append(element);
+  });
+}
+
 /** A button that copies what `text` returns, and says so for a moment. Without words, when it is one of many. */
 function copyButton(text, properties) {
   const button = make("button", { type: "button", textContent: words.copy, ...properties });

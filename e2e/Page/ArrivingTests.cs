@@ -40,7 +40,8 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
     {
         Person person = await OpenAsync(Serve(ChatServer.Start()));
         bool[] isDrawn = await person.Page.EvaluateAsync<bool[]>("""
-            () => {
+            async () => {
+              await load("qr-code.js", "invitation.js");
               const drawn = invitation("https://chat.example/?room=cours", connection).querySelector("svg[role=img] path + path");
               const tooLong = invitation("https://chat.example/" + "x".repeat(300), connection).querySelector("svg");
               return [drawn.getAttribute("d").length > 1000, tooLong === null];
@@ -75,7 +76,7 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
     {
         Person person = await OpenAsync(Serve(ChatServer.Start()));
         text = text.Replace("KEY", new string('k', 120), StringComparison.Ordinal);
-        string rows = await person.Page.EvaluateAsync<string>("(text) => qrCode(text).map((row) => row.map(Number).join('')).join('')", text);
+        string rows = await person.Page.EvaluateAsync<string>("async (text) => (await load('qr-code.js')) && qrCode(text).map((row) => row.map(Number).join('')).join('')", text);
         Assert.That(Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(rows)))[..8], Is.EqualTo(hash));
     }
 
