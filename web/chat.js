@@ -300,19 +300,12 @@ byId("visit").addEventListener("submit", (event) => {
 
 // ---- The laboratory: nothing of it is here until it is asked for
 
-const labAddress = new URL(location.href);
-labAddress.searchParams.set("lab", "");
-byId("lab-link").href = labAddress.href;
+byId("lab-link").href = `${addressOfRoom(room)}&lab`;
 
-/** Resolves when it is there, or is not to be had. */
-function loadLaboratory() {
-  const policy = globalThis.trustedTypes?.createPolicy("laboratory", { createScriptURL: (file) => file });
-  const files = ["lab-words.js", "lab-link.js", "lab.js"];
-  const scripts = files.map((file) => make("script", { async: false, src: policy?.createScriptURL(file) ?? file }));
-  document.head.append(make("link", { rel: "stylesheet", href: "lab.css" }), ...scripts);
-  return new Promise((resolve) => {
-    scripts.at(-1).onload = scripts.at(-1).onerror = resolve;
-  });
+function openLaboratory() {
+  const rules = { createScriptURL: () => "lab.js" };
+  const policy = globalThis.trustedTypes?.createPolicy("lab", rules) ?? rules;
+  document.head.append(make("script", { src: policy.createScriptURL(""), onerror: connect })); // which connects, too
 }
 
 // ---- Keys that mean the talk, wherever the focus is
@@ -341,6 +334,8 @@ document.addEventListener("paste", ({ target, clipboardData }) => {
 
 // ---- Beginning
 
+const connect = () => connection.connect();
+
 document.documentElement.lang = language;
 for (const element of document.querySelectorAll("[data-text]")) element.textContent = words[element.dataset.text];
 for (const element of document.querySelectorAll("[data-label]")) element.ariaLabel = words[element.dataset.label];
@@ -353,8 +348,8 @@ showOnline(0, []);
 connection.unsettled.forEach(showUnsettled);
 if (/^[A-Za-z0-9_-]{1,64}$/.test(room)) {
   visits.set(room, Date.now());
-  if (query.has("lab")) loadLaboratory().then(() => connection.connect());
-  else connection.connect();
+  if (query.has("lab")) openLaboratory();
+  else connect();
 } else {
   notify(words.badRoom);
   byId("status").hidden = true;

@@ -119,12 +119,12 @@ public sealed class LabTests : PageTest, IDisposable
     public async Task The_slow_reader_is_skipped_delays_nobody_and_misses_nothing()
     {
         ChatServer server = Serve(ChatServer.Start());
-        Person ana = await OpenAsync(server, Address);
+        Person ana = await OpenAsync(server, Address), zoe = await OpenAsync(server, Address);
         await ana.IsConnectedAsync();
-        using Peer zoe = await Peer.ChatAsync(server);
+        await zoe.IsConnectedAsync();
         await Press(ana, "Cesser de lire");
         await Press(ana, "Inonder");
-        while ((long)(await zoe.HearMessageAsync())["seq"]! < 300) { } // in time, by the patience of each
+        await Expect(Fact(zoe, "position")).ToHaveTextAsync("300", new() { Timeout = 90_000 });
         await Expect(ana.Page.GetByText(new Regex("saute \\d+ clients? lents?")).First).ToBeAttachedAsync();
         await Expect(Fact(ana, "socket")).ToHaveTextAsync("Ne lit plus");
         Assert.That(await ana.Page.EvaluateAsync<int>("() => connection.last"), Is.LessThan(10), "what was read before it stopped, and the one on its way");
