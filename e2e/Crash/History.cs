@@ -90,7 +90,7 @@ static class Checker
         {
             if (epoch is null && transcript.Logs.Count > 1)
                 yield return $"{transcript.Client}: the log became another one";
-            if (epoch is not null && isOver && transcript.Logs.LastOrDefault().Epoch != epoch)
+            if (epoch is not null && isOver && transcript.IsChat && transcript.Logs.LastOrDefault().Epoch != epoch)
                 yield return $"{transcript.Client}: untold: it is in another log than the file";
             foreach (string text in transcript.Acknowledged)
                 if (!inFile.ContainsKey(text) && removed?.Contains(text) != true)
