@@ -75,11 +75,12 @@ public sealed class PackTests
         return (await output).ReplaceLineEndings("\n");
     }
 
-    static Process Start(string folder, params string[] arguments) => Process.Start(new ProcessStartInfo("dotnet", arguments)
+    static Process Start(string folder, params string[] arguments)
     {
-        WorkingDirectory = folder,
-        RedirectStandardOutput = true,
-        RedirectStandardError = true,
-        Environment = { ["DOTNET_NOLOGO"] = "1", ["DOTNET_CLI_HOME"] = folder },
-    })!;
+        var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["DOTNET_NOLOGO"] = "1";
+        if (folder != s_root) // nothing that was installed before counts, nor is anything left behind
+            start.Environment["NUGET_PACKAGES"] = Path.Combine(folder, "installed");
+        return Process.Start(start)!;
+    }
 }
