@@ -8,9 +8,7 @@ namespace ChatMinimal;
 /// </summary>
 static class Metrics
 {
-    public const string MeterName = "ChatMinimal";
-
-    static readonly Meter s_meter = new(MeterName, ProgramVersion.Text);
+    static readonly Meter s_meter = new("ChatMinimal", ProgramVersion.Text);
 
     static readonly Counter<long> s_refusals = s_meter.CreateCounter<long>("chatminimal.refusals", "{refusal}", "Requests and messages refused, by HTTP status or reason of chat.v1.");
     static readonly Counter<long> s_givenUp = s_meter.CreateCounter<long>("chatminimal.given_up", "{client}", "Clients given up because they were slow, silent or wrong, by close code.");
@@ -32,6 +30,9 @@ static class Metrics
         s_meter.CreateObservableGauge("chatminimal.wal", () => Volatile.Read(ref s_walBytes), "By", "Bytes of the database's WAL.");
         s_meter.CreateObservableGauge("chatminimal.memory", () => Environment.WorkingSet, "By", "Memory of the process.");
     }
+
+    /// <summary>The meter's. Whoever asks for it has all instruments there, whether anything has been counted or not.</summary>
+    public static string MeterName => s_meter.Name;
 
     /// <summary>So many messages of a log go out to one client.</summary>
     public static void Delivered(long messages) => Interlocked.Add(ref s_deliveries, messages);

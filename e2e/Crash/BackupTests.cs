@@ -34,12 +34,12 @@ public sealed class BackupTests : IDisposable
         await server.StartAsync();
         Task[] talking = [.. clients.Select(client => client.RunAsync(server.Up, stop.Token))];
         await tally.MoreAsync(500, limit.Token);
-        await RunAsync("vacuum into", server.File); // has an end, though they talk on
+        await RunAsync("chatminimal backup ", server.File); // has an end, though they talk on
         await tally.MoreAsync(500, limit.Token);
 
         await server.EndAsync(kindly: end == "stopped");
         Assert.That(File.Exists(server.File + "-wal"), Is.EqualTo(end == "killed"), "the WAL of the file that is going to be replaced");
-        await RunAsync("cp backup.db", server.File);
+        await RunAsync("chatminimal restore ", server.File);
         await server.StartAsync();
         await tally.MoreAsync(500, limit.Token);
         await Task.WhenAll(clients.Select(client => client.FinishAsync(server.LastSeqAsync, limit.Token)));
@@ -52,10 +52,12 @@ public sealed class BackupTests : IDisposable
         Transcript[] transcripts = [.. clients.Select(client => client.Transcript)];
         Assert.That(transcripts.Select(transcript => transcript.Logs.Count), Is.All.EqualTo(2), "told of another log");
         Assert.That(Checker.Check(server.Kept(), transcripts, epoch: server.Sql("SELECT epoch FROM room")[0]), Is.Empty);
-        Assert.That(File.Exists(server.File + "-wal-stale"), Is.EqualTo(end == "killed"));
+        Assert.That(File.Exists(server.File + "-replaced"), "what was there is put aside");
         foreach (CrashClient client in clients)
             client.Dispose();
     }
+
+    static string Program => Environment.GetEnvironmentVariable("E2E_SERVER") is { Length: > 0 } published ? $"'{published}'" : $"dotnet '{BuiltProcess.PathOf("Server")}'";
 
     // The line of the README that has this in it.
     async Task<string> RunAsync(string part, string? file = null)
@@ -64,7 +66,9 @@ public sealed class BackupTests : IDisposable
         string command = readme.Single(line => line.StartsWith("    ", StringComparison.Ordinal) && line.Contains(part, StringComparison.Ordinal)).Trim();
         if (command.StartsWith("sqlite3 ", StringComparison.Ordinal) && Proxies.Programs.Find("sqlite3") is null)
             Assert.Ignore("sqlite3 is not installed");
-        string here = command.Replace("/var/lib/chatminimal/chat.db", file ?? _folder.File, StringComparison.Ordinal);
+        string here = command.Replace("/var/lib/chatminimal/chat.db", file ?? _folder.File, StringComparison.Ordinal)
+            .Replace("/backup/chat.db", Path.Combine(Folder, "backup.db"), StringComparison.Ordinal)
+            .Replace("chatminimal backup", $"{Program} backup", StringComparison.Ordinal).Replace("chatminimal restore", $"{Program} restore", StringComparison.Ordinal);
         using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", $"systemctl() {{ :; }}; {here}"]) { WorkingDirectory = Folder, RedirectStandardOutput = true, RedirectStandardError = true })!;
         using CancellationTokenSource limit = Rig.Patience(Rig.TestLimit);
         Task<string> output = shell.StandardOutput.ReadToEndAsync(limit.Token), error = shell.StandardError.ReadToEndAsync(limit.Token);

@@ -31,7 +31,7 @@ sealed class Proxy : IDisposable
             ?? Programs.Ignore($"{kind} is not installed (Debian: {(kind switch { "apache" => "apache2", "nginx" => "nginx-light", _ => kind })})");
         port = port == 0 ? FreePort() : port;
         string snippet = Snippet(kind)
-            .Replace("127.0.0.1:8765", $"127.0.0.1:{server}", StringComparison.Ordinal).Replace(":443", $":{port}", StringComparison.Ordinal)
+            .Replace(":443", $":{port}", StringComparison.Ordinal).Replace("127.0.0.1:8765", $"127.0.0.1:{server}", StringComparison.Ordinal)
             .Replace("listen 443", $"listen {port}", StringComparison.Ordinal).Replace("/etc/ssl/chat.", Path.Combine(certificate.Folder, "chat."), StringComparison.Ordinal);
         snippet = Regex.Replace(snippet, @"\b60(s?)\b", $"{60 / shorter}$1");
         string configuration = Path.Combine(folder, kind == "caddy" ? "Caddyfile" : $"{kind}.conf");

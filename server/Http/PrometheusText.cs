@@ -12,7 +12,7 @@ namespace ChatMinimal;
 /// <remarks>By hand, since OpenTelemetry's exporter is a beta, and prometheus-net has instruments of its own.</remarks>
 sealed class PrometheusText : IDisposable
 {
-    static readonly string[] s_meters = [Metrics.MeterName, "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime"];
+    readonly string[] _meters = [Metrics.MeterName, "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime"];
 
     readonly MeterListener _listener = new();
     readonly ConcurrentDictionary<Instrument, Family> _families = new();
@@ -23,7 +23,7 @@ sealed class PrometheusText : IDisposable
         _listener.InstrumentPublished = (instrument, listener) =>
         {
             // Ours or the process's; not those of another server in this process, which a test may have.
-            if (s_meters.Contains(instrument.Meter.Name) && (instrument.Meter.Scope is null || ReferenceEquals(instrument.Meter.Scope, meters)))
+            if (_meters.Contains(instrument.Meter.Name) && (instrument.Meter.Scope is null || ReferenceEquals(instrument.Meter.Scope, meters)))
                 listener.EnableMeasurementEvents(instrument, _families.GetOrAdd(instrument, static instrument => new Family(instrument)));
         };
         _listener.MeasurementsCompleted = (instrument, _) => _families.TryRemove(instrument, out Family? _);
