@@ -5,8 +5,8 @@ using System.Text;
 namespace ChatMinimal;
 
 /// <summary>
-/// What somebody searches for: words that a message must have, all of them, in any order; the last one may be the beginning of a word, for
-/// it may still be being typed. Case and accents do not matter.
+/// What somebody searches for: words that a message must have, all of them, in any order. Where there are not
+/// enough of those, the last one may be the beginning of a word, for it may still be being typed. Case and accents do not matter.
 /// </summary>
 sealed record SearchWords(IReadOnlyList<string> Words)
 {
@@ -36,8 +36,10 @@ sealed record SearchWords(IReadOnlyList<string> Words)
         return search is not null;
     }
 
+    public bool MayBeBeginning => Words[^1].Length >= ShortestBeginning;
+
     /// <summary>As FTS5 asks for it.</summary>
-    public string ToMatch() => string.Join(" AND ", Words.Select(word => $"\"{word}\"")) + (Words[^1].Length >= ShortestBeginning ? "*" : "");
+    public string ToMatch(bool isBeginning) => string.Join(" AND ", Words.Select(word => $"\"{word}\"")) + (isBeginning ? "*" : "");
 
     // As SQLite's tokenizer unicode61 has it: letters, numbers, private use, and the accents that are removed.
     static bool IsPartOfWord(Rune rune) => rune.Value is >= 0x300 and <= 0x331 || Rune.GetUnicodeCategory(rune)

@@ -13,7 +13,7 @@ sealed class SearchFile : IDisposable
     const string Schema =
         """
         CREATE VIRTUAL TABLE IF NOT EXISTS word USING fts5(
-          text, content = '', contentless_delete = 1, detail = none, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2');
+          text, content = '', contentless_delete = 1, detail = none, prefix = '2 3 4 5', tokenize = 'unicode61 remove_diacritics 2');
         CREATE TABLE IF NOT EXISTS room (
           id    INTEGER PRIMARY KEY,
           epoch TEXT NOT NULL,

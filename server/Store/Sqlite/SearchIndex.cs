@@ -64,7 +64,8 @@ sealed class SearchIndex : IDisposable
             try
             {
                 _asked ??= SearchFile.Open(_path);
-                return _asked.Find(room, words.ToMatch(), from, before, most);
+                List<long> seqs = _asked.Find(room, words.ToMatch(isBeginning: false), from, before, most);
+                return seqs.Count == most || !words.MayBeBeginning ? seqs : _asked.Find(room, words.ToMatch(isBeginning: true), from, before, most);
             }
             catch (SqliteException error)
             {
