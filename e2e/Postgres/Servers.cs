@@ -14,10 +14,18 @@ static class Servers
     public static async Task<List<string>> TextsAsync(this ChatServer server, string room = "salon") =>
         [.. JsonNode.Parse(await server.GetAsync($"/messages?room={room}&last=1000"))!["messages"]!.AsArray().Select(message => (string)message!["text"]!)];
 
+    /// <summary>What a server answers as soon as it can: a database that was just restarted may cost it another connection or two.</summary>
     public static async Task<string> GetAsync(this ChatServer server, string path)
     {
         using var http = new HttpClient { BaseAddress = server.Http };
-        return await http.GetStringAsync(path);
+        string answer = "";
+        await UntilAsync(async () =>
+        {
+            using HttpResponseMessage response = await http.GetAsync(path);
+            answer = await response.Content.ReadAsStringAsync();
+            return response.StatusCode != HttpStatusCode.ServiceUnavailable && response.EnsureSuccessStatusCode().IsSuccessStatusCode;
+        });
+        return answer;
     }
 
     public static async Task<HttpStatusCode> StatusAsync(this ChatServer server, string path)
