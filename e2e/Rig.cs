@@ -6,7 +6,7 @@ namespace ChatMinimal.E2E;
 /// <summary>What all tests share: how long they wait, and what whoever runs the suite may ask of it by environment variables.</summary>
 static class Rig
 {
-    static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20); // for anything that happens at once on a machine that is not busy
+    static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60); // for anything that happens at once on a machine that is not busy
 
     /// <summary>E2E_SEED=N repeats a run of whatever is random.</summary>
     public static int Seed { get; } = (int?)Number("E2E_SEED") ?? Environment.TickCount & 0xFFFF;

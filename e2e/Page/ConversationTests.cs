@@ -78,8 +78,7 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
         await Expect(reader.Page.GetByRole(AriaRole.Listitem).First).ToHaveTextAsync("<b>Ana</b><img src=x>");
         await reader.Page.Keyboard.PressAsync("Escape");
         await reader.Page.EvaluateAsync("() => Object.defineProperty(Stopwatch.prototype, 'elapsed', { value: 0 })"); // it is shown for a moment only
-        await author.Input.PressSequentiallyAsync("...");
-        await Expect(reader.Page.GetByText("<b>Ana</b><img src=x> écrit…")).ToBeVisibleAsync();
+        await TypesUntilSeenAsync(author, reader.Page.GetByText("<b>Ana</b><img src=x> écrit…"));
         await Expect(reader.Page).ToHaveTitleAsync("salon · ChatMinimal");
         await Expect(reader.Page.Locator("#log :is(script, img, svg, b, h1, a:not(.permalink), iframe, style, base)")).ToHaveCountAsync(0);
 
@@ -88,6 +87,17 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
         await Expect(lost.Notice).ToContainTextAsync("Ce nom de salon n’est pas valable\u202f:");
         await Expect(lost.Input).ToBeDisabledAsync();
         await Expect(lost.Page).ToHaveTitleAsync(new Regex("^<img"));
+    }
+
+    // Typing is told now and then, and not to those whom another write is just on its way to.
+    static async Task TypesUntilSeenAsync(Person author, ILocator typing)
+    {
+        using CancellationTokenSource limit = Rig.Patience();
+        while (!await typing.IsVisibleAsync())
+        {
+            limit.Token.ThrowIfCancellationRequested();
+            await author.Input.PressSequentiallyAsync(".", new() { Delay = 100 });
+        }
     }
 
     [Test]

@@ -25,9 +25,11 @@ sealed class Step : IDisposable
         string program = await s_built.GetOrAdd(name, _ => new(() => BuildAsync(name))).Value;
         var process = BuiltProcess.Of(program, "--urls", $"http://127.0.0.1:{port}");
         string started = await process.ReadUntilAsync("démarré sur ws");
-        process.Ignore();
         return new Step(name, process, new Uri(started.Split(' ')[^1]));
     }
+
+    /// <summary>One more client has joined: it is connected a moment before.</summary>
+    public Task JoinedAsync() => _process.ReadUntilAsync("Client connecté");
 
     /// <summary>Stops it as an operator does; returns its exit code.</summary>
     public async Task<int> StopAsync()

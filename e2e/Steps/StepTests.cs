@@ -18,7 +18,10 @@ public sealed partial class StepTests
     {
         using Step step = await Step.StartAsync(name);
         foreach (string path in (string[])["", "/ws"])
+        {
             Assert.That(await CourseClient.HelloAsync(new Uri($"ws://{step.Address.Authority}{path}")), Is.EqualTo("Message d'un client : Hello, WebSocket Server!"));
+            await step.JoinedAsync();
+        }
 
         using Peer ana = await ConnectAsync(step), zoe = await ConnectAsync(step);
         foreach (string text in (string[])["", "déjà vu 😀", "deux\nlignes"])
@@ -41,7 +44,7 @@ public sealed partial class StepTests
     {
         using Step step = await Step.StartAsync(name);
         using Peer ana = await ConnectAsync(step);
-        using RawPeer laptop = await RawPeer.UpgradeAsync(step.Port, receiveBuffer: ReceiveBuffer);
+        using RawPeer laptop = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
         int code = await step.StopAsync();
         if (!OperatingSystem.IsWindows()) // where there is no signal to stop with
             Assert.That(code, Is.Zero);
@@ -52,7 +55,7 @@ public sealed partial class StepTests
     {
         using Step step = await Step.StartAsync("1-naive");
         using Peer ana = await ConnectAsync(step);
-        using RawPeer laptop = await RawPeer.UpgradeAsync(step.Port, receiveBuffer: ReceiveBuffer);
+        using RawPeer laptop = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
         Task echo;
         int said = 0;
         do
@@ -78,7 +81,7 @@ public sealed partial class StepTests
     {
         using Step step = await Step.StartAsync("2-queues");
         using Peer ana = await ConnectAsync(step);
-        using RawPeer laptop = await RawPeer.UpgradeAsync(step.Port, receiveBuffer: ReceiveBuffer);
+        using RawPeer laptop = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
         int said = 0;
         while (said < Filling)
             await SayAndHearAsync(ana, said++); // nobody waits for the laptop
@@ -110,7 +113,7 @@ public sealed partial class StepTests
     {
         using Step step = await Step.StartAsync("3-log");
         using Peer ana = await ConnectAsync(step);
-        using RawPeer laptop = await RawPeer.UpgradeAsync(step.Port, receiveBuffer: ReceiveBuffer);
+        using RawPeer laptop = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
         for (int i = 0; i < Filling; i++)
             await SayAndHearAsync(ana, i);
         for (int i = 0; i < Filling; i++)
@@ -123,8 +126,8 @@ public sealed partial class StepTests
         const int Retained = 2000; // messages
         using Step step = await Step.StartAsync("3-log");
         using Peer ana = await ConnectAsync(step);
-        using RawPeer plain = await RawPeer.UpgradeAsync(step.Port, receiveBuffer: ReceiveBuffer);
-        using RawPeer json = await RawPeer.UpgradeAsync(step.Port, more: "\nSec-WebSocket-Protocol: chat.v1", receiveBuffer: ReceiveBuffer);
+        using RawPeer plain = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
+        using RawPeer json = await UpgradeAsync(step, more: "\nSec-WebSocket-Protocol: chat.v1", receiveBuffer: ReceiveBuffer);
         for (int i = 0; i < Filling; i++)
             await SayAndHearAsync(ana, i);
         for (int i = 0; i < Retained; i++)
@@ -214,7 +217,19 @@ public sealed partial class StepTests
         }
     }
 
-    static Task<Peer> ConnectAsync(Step step, string? subprotocol = null, string query = "") => Peer.ConnectAsync(step.Address, subprotocol, query);
+    static async Task<Peer> ConnectAsync(Step step, string? subprotocol = null, string query = "")
+    {
+        Peer peer = await Peer.ConnectAsync(step.Address, subprotocol, query);
+        await step.JoinedAsync();
+        return peer;
+    }
+
+    static async Task<RawPeer> UpgradeAsync(Step step, string more = "", int receiveBuffer = 0)
+    {
+        RawPeer peer = await RawPeer.UpgradeAsync(step.Port, more: more, receiveBuffer: receiveBuffer);
+        await step.JoinedAsync();
+        return peer;
+    }
 
     static async Task SayAndHearAsync(Peer peer, int number)
     {
