@@ -101,19 +101,21 @@ sealed class ChatFolder : IDisposable
 
     public string File => Path.Combine(_folder.FullName, "chat.db");
 
-    // A server that was abandoned, as if it had been killed, may still be writing there.
-    public void Dispose() => SpinWait.SpinUntil(TryDelete, TimeSpan.FromSeconds(20));
+    public void Dispose() => Delete(_folder.FullName);
 
-    bool TryDelete()
+    /// <summary>Deletes a folder in which a server that was abandoned, as if it had been killed, may still be writing.</summary>
+    public static void Delete(string folder) => SpinWait.SpinUntil(() => TryDelete(folder), TimeSpan.FromSeconds(20));
+
+    static bool TryDelete(string folder)
     {
         try
         {
-            _folder.Delete(recursive: true);
+            Directory.Delete(folder, recursive: true);
             return true;
         }
         catch (IOException)
         {
-            return !Directory.Exists(_folder.FullName);
+            return !Directory.Exists(folder);
         }
     }
 }

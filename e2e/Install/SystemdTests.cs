@@ -6,7 +6,7 @@ namespace ChatMinimal.E2E.Install;
 /// <summary>The unit as it is shipped, under a real systemd: process 1 of namespaces of its own. For root, on Linux, with a published server (E2E_SERVER).</summary>
 public sealed class SystemdTests
 {
-    [Test]
+    [Test, Explicit("wants E2E_SERVER, root and systemd")]
     public async Task The_unit_starts_is_ready_restarts_and_stops_as_a_user_that_can_do_nothing_else()
     {
         if (Environment.GetEnvironmentVariable("E2E_SERVER") is not { Length: > 0 } server || !OperatingSystem.IsLinux() || Environment.UserName != "root" || !File.Exists("/usr/lib/systemd/systemd"))

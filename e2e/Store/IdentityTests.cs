@@ -128,7 +128,7 @@ public sealed class IdentityTests : IDisposable
         }
         using SqliteStore store = Open(file);
         Assert.That((await store.OpenAsync("a", default)).Epoch, isAnother ? Is.Not.EqualTo(before) : Is.EqualTo(before));
-        Directory.Delete(killed, recursive: true);
+        ChatFolder.Delete(killed);
     }
 
     [Test]
@@ -159,7 +159,7 @@ public sealed class IdentityTests : IDisposable
         using (SqliteStore store = Open(file))
             Assert.That(await TextsAsync(store), Is.EqualTo(new[] { "1", "2" }));
         Assert.That(System.IO.File.Exists(file + "-wal-stale"));
-        Directory.Delete(killed, recursive: true);
+        ChatFolder.Delete(killed);
     }
 
     [Test]

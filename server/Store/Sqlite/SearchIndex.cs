@@ -13,6 +13,7 @@ sealed class SearchIndex : IDisposable
     const int AtOnce = 32;        // pages read in one go: others want to read, too
     const int BusyShare = 50;     // while messages come, the index takes one part in so many of the time, that is of one core
 
+    static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(5);
     static readonly TimeSpan s_quiet = TimeSpan.FromMilliseconds(200);
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(1);
     static readonly TimeSpan s_retry = TimeSpan.FromSeconds(5);
@@ -22,6 +23,7 @@ sealed class SearchIndex : IDisposable
     readonly ILogger _log;
     readonly Thread _thread;
     readonly AutoResetEvent _work = new(false);
+    readonly ManualResetEventSlim _stop = new();
 
     readonly Lock _lock = new();          // guards what follows
     readonly HashSet<string> _grown = [];
@@ -81,6 +83,7 @@ sealed class SearchIndex : IDisposable
     public void Dispose()
     {
         _isStopped = true;
+        _stop.Set();
         _work.Set();
         _thread.Join(s_stopTimeout);
         lock (_asking)
@@ -219,6 +222,6 @@ sealed class SearchIndex : IDisposable
             grewAt = _grewAt;
         bool isBusy = grewAt != 0 && Stopwatch.GetElapsedTime(grewAt) < s_quiet;
         if (isBusy)
-            Thread.Sleep(worked * (BusyShare - 1));
+            _stop.Wait(TimeSpan.FromTicks(Math.Min(worked.Ticks * (BusyShare - 1), s_longestPause.Ticks)));
     }
 }
