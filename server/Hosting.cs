@@ -11,8 +11,8 @@ static class Hosting
 
     // The page needs its own script, its own style and its own server, and nothing else whatever somebody sends to the chat.
     const string ContentSecurityPolicy =
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; " +
-        "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
+        "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; manifest-src 'self'; " +
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types page";
 
     /// <summary>The address to listen on when nobody gave one, in any of the ways ASP.NET knows.</summary>
     public static void UseDefaultAddress(this WebApplicationBuilder builder)

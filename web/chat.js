@@ -5,6 +5,9 @@
 
 const TYPING_LASTS = 4000; // ms: how long it is shown
 
+// As an installed application it opens where one was last.
+if (location.search === "?installed") history.replaceState(null, "", new Stored([location.host, "settings"]).get("last") ?? "./");
+
 const query = new URLSearchParams(location.search);
 const room = query.get("room") ?? "salon";
 const invite = query.get("invite");
@@ -20,7 +23,7 @@ const visits = new Stored([server, "visited"]);
 const connection = new ChatConnection(home, invite === null ? { room } : { room, invite }, settings.get("name") ?? "");
 const log = new MessageLog(byId("log"), byId("messages"), byId("top"));
 const reader = new Reader(connection, log, byId("top"));
-const news = new News(connection, log, reader, place, `${room} · ChatMinimal`);
+const news = new News(connection, log, reader, new Notifications(byId("notify"), settings, room), place, `${room} · ChatMinimal`);
 const composer = new Composer(byId("composer"), byId("input"), place);
 const input = byId("input");
 
@@ -116,6 +119,7 @@ let pointed = seqOf(location.hash); // the message that the address asks for, un
 
 on("hello", ({ first, next, online, isHeld, wasAnother, limits }) => {
   composer.limit = limits.message;
+  settings.set("last", `./${location.search}`);
   showOnline(online, []);
   if (wasAnother) log.restart(words.newLog);
   if (!isHeld) {
@@ -131,7 +135,7 @@ on("message", (message) => {
   const isMine = connection.isMine(message.key);
   log.append(message, isMine, isNews);
   if (typists.delete(message.name ?? "")) showTyping();
-  if (isNews && !isMine) news.count();
+  if (isNews && !isMine) news.count(message);
   if (isNews) showEmpty();
   else showCaughtUp();
 });
@@ -211,7 +215,7 @@ on("state", ({ state, pause, refusal }) => {
 let notice = ""; // what is to be told whatever the link does
 
 function showRefusal(refusal) {
-  const reason = refusal ? fill(words[refusal.status], home) : notice;
+  const reason = refusal ? fill(words[refusal.status], home) : notice || (wasConnected ? "" : words.notThereNow);
   tell(byId("notice"), refusal?.detail ? `${reason} (${refusal.detail})` : reason);
 }
 
@@ -281,6 +285,8 @@ async function showEmpty() {
 
 byId("menu").addEventListener("beforetoggle", ({ newState }) => {
   if (newState !== "open") return;
+  byId("take-lines").href = connection.addressOf("export", {});
+  byId("take-text").href = connection.addressOf("export", { format: "text" });
   invitations().then((ways) => byId("invite").replaceChildren(...ways));
   const others = visits.keys.filter((name) => name !== room).sort((a, b) => visits.get(b) - visits.get(a));
   byId("rooms").replaceChildren(...others.slice(0, 12).map((name) => make("a", { href: addressOfRoom(name), textContent: name })));
@@ -302,15 +308,25 @@ byId("visit").addEventListener("submit", (event) => {
 
 byId("lab-link").href = `${addressOfRoom(room)}&lab`;
 
-function openLaboratory() {
-  const rules = { createScriptURL: () => "lab.js" };
-  const policy = globalThis.trustedTypes?.createPolicy("lab", rules) ?? rules;
-  document.head.append(make("script", { src: policy.createScriptURL(""), onerror: connect })); // which connects, too
+// ---- Searching
+
+function find() {
+  byId("menu").hidePopover();
+  load("search.css", "search.js").then(
+    () => Search.open(connection, goTo),
+    () => composer.tellProblem(words.notFoundNow),
+  );
 }
+
+byId("find").addEventListener("click", find);
 
 // ---- Keys that mean the talk, wherever the focus is
 
 document.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    return find();
+  }
   const isElsewhere = event.target.closest("input, textarea, [popover]") || document.querySelector(":popover-open");
   if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
     event.preventDefault();
@@ -336,6 +352,10 @@ document.addEventListener("paste", ({ target, clipboardData }) => {
 
 const connect = () => connection.connect();
 
+// Once the page is there: from then on it opens while its server is away, too.
+const keepPage = () => navigator.serviceWorker.register(codeBeside.createScriptURL("service-worker.js")).catch(() => {}); // the browser may forbid it
+if (isInstallable) addEventListener("load", keepPage);
+
 document.documentElement.lang = language;
 for (const element of document.querySelectorAll("[data-text]")) element.textContent = words[element.dataset.text];
 for (const element of document.querySelectorAll("[data-label]")) element.ariaLabel = words[element.dataset.label];
@@ -348,7 +368,7 @@ showOnline(0, []);
 connection.unsettled.forEach(showUnsettled);
 if (/^[A-Za-z0-9_-]{1,64}$/.test(room)) {
   visits.set(room, Date.now());
-  if (query.has("lab")) openLaboratory();
+  if (query.has("lab")) load("lab.js").catch(connect); // it connects itself
   else connect();
 } else {
   notify(words.badRoom);

@@ -1,6 +1,8 @@
 "use strict";
 
-// The few things that every part of the page does with elements.
+// The few things that several parts of the page do, most of them with elements.
+
+const isInstallable = isSecureContext && location.protocol !== "file:" && "serviceWorker" in navigator;
 
 const byId = (id) => document.getElementById(id);
 
@@ -8,6 +10,11 @@ function make(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
+}
+
+/** A text without accents and case: what is compared with what somebody has typed. */
+function folded(text) {
+  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
 
 /** Sets a text only where it differs: what says the same is not read aloud again. */

@@ -49,7 +49,7 @@ class Scrollback {
   async #read(query) {
     const watch = new Stopwatch();
     try {
-      const page = JSON.parse(await readText(this.#connection.addressOf("messages", query)));
+      const page = JSON.parse((await readAnswer(this.#connection.addressOf("messages", query))).text);
       if (watch.elapsed < Scrollback.SOON) this.#step = Math.min(2 * this.#step, Scrollback.LARGEST);
       return page.epoch === this.#connection.epoch ? page : null; // another log's, or a refusal
     } catch {
@@ -59,7 +59,8 @@ class Scrollback {
   }
 }
 
-async function readText(address) {
+/** The status and the whole text of an answer; rejects when nothing arrives for a while. */
+async function readAnswer(address) {
   const abort = new AbortController();
   let patience = 0;
   const wait = () => {
@@ -68,12 +69,13 @@ async function readText(address) {
   };
   try {
     wait();
-    const reader = (await fetch(address, { signal: abort.signal })).body.getReader();
+    const { status, body } = await fetch(address, { signal: abort.signal });
+    const reader = body.getReader();
     const decoder = new TextDecoder();
     for (let text = ""; ; ) {
       wait();
       const { done, value } = await reader.read();
-      if (done) return text + decoder.decode();
+      if (done) return { status, text: text + decoder.decode() };
       text += decoder.decode(value, { stream: true });
     }
   } finally {

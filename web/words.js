@@ -29,17 +29,35 @@ const WORDS = {
   someone: ["Quelqu’un", "Someone"],
 
   // the room's menu
-  menu: ["Salon # : inviter, dates, autres salons", "Room #: invite, dates, other rooms"],
+  menu: ["Salon # : chercher, inviter, dates, autres salons", "Room #: search, invite, dates, other rooms"],
   date: ["Aller à une date", "Jump to a date"],
   go: ["Aller", "Go"],
   rooms: ["Salons", "Rooms"],
   other: ["Autre salon", "Another room"],
   lab: ["Laboratoire", "Laboratory"],
+  notify: ["Me prévenir de ce qui est dit quand je suis ailleurs", "Notify me of what is said while I am elsewhere"],
+  mayNotNotify: ["Ce navigateur ne le permet pas à cette page.", "This browser does not let this page do so."],
+  take: ["Emporter tous les messages :", "Take all messages along:"],
+  asText: ["texte", "text"],
   keys: ["Clavier", "Keyboard"],
   shortcuts: [
-    "Entrée : envoyer. Maj + Entrée : aller à la ligne. ↑ : reprendre son dernier message. Page ↑ ↓ : faire défiler. Alt + ↑ ↓ : d’un message à l’autre. Échap : fermer.",
-    "Enter: send. Shift + Enter: new line. ↑: take up your last message. Page ↑ ↓: scroll. Alt + ↑ ↓: from message to message. Escape: close.",
+    "Entrée : envoyer. Maj + Entrée : aller à la ligne. ↑ : reprendre son dernier message. Page ↑ ↓ : faire défiler. Alt + ↑ ↓ : d’un message à l’autre. Ctrl + K : chercher. Échap : fermer.",
+    "Enter: send. Shift + Enter: new line. ↑: take up your last message. Page ↑ ↓: scroll. Alt + ↑ ↓: from message to message. Ctrl + K: search. Escape: close.",
   ],
+
+  // searching
+  find: ["Chercher dans ce salon", "Search this room"],
+  search: ["Chercher", "Search"],
+  searching: ["Recherche…", "Searching…"],
+  found: ["# message|# messages", "# message|# messages"],
+  foundMore: ["Les # derniers messages qui ont ces mots", "The last # messages with these words"],
+  foundNone: ["Aucun message n’a tous ces mots.", "No message has all these words."],
+  older: ["Plus anciens", "Older"],
+  cannotSearch: [
+    "Ce serveur ne sait pas chercher : il ne garde ses messages qu’en mémoire.",
+    "This server cannot search: it keeps its messages in memory only.",
+  ],
+  notFoundNow: ["La recherche n’est pas possible pour le moment.", "Searching is not possible just now."],
 
   // the link
   connecting: ["Connexion…", "Connecting…"],
@@ -49,6 +67,10 @@ const WORDS = {
   refused: ["Refusé", "Refused"],
   retryIn: [" dans # s", " in # s"],
   retry: ["Réessayer", "Try again"],
+  notThereNow: [
+    "Le serveur ne répond pas. Ce que vous écrivez est gardé ici et part dès qu’il répond.",
+    "The server does not answer. What you write is stored here and sent as soon as it does.",
+  ],
   400: [
     "Le serveur refuse cette adresse : vérifiez le nom du salon et le vôtre.",
     "The server refuses this address: check the room’s name and yours.",

@@ -27,6 +27,8 @@ public abstract class PageTest(Profile profile = Profile.Desk)
     /// <summary>A script: from now on nothing happens on the page because time has passed.</summary>
     protected const string StopTime = "() => { globalThis.setTimeout = () => 0; }";
 
+    const string BlockedWorker = "Service Worker registration blocked by Playwright";
+
     /// <summary>What a page may complain about in this story.</summary>
     protected string[] Expected { get; set; } = [];
 
@@ -42,6 +44,7 @@ public abstract class PageTest(Profile profile = Profile.Desk)
     {
         options ??= new();
         options.Locale ??= "fr-FR";
+        options.ServiceWorkers ??= ServiceWorkerPolicy.Block; // a story that answers in the server's place is not to be answered by one
         if (profile == Profile.Phone)
             (options.ViewportSize, options.IsMobile, options.HasTouch) = (options.ViewportSize ?? new() { Width = 390, Height = 844 }, true, true);
         IBrowserContext context = await Browser.Instance.NewContextAsync(options);
@@ -51,7 +54,7 @@ public abstract class PageTest(Profile profile = Profile.Desk)
         _people.Add((context, page));
         page.Console += (_, message) =>
         {
-            if (message.Type is "error" or "warning" && !Expected.Any(text => message.Text.Contains(text, StringComparison.Ordinal)))
+            if (message.Type is "error" or "warning" && message.Text != BlockedWorker && !Expected.Any(text => message.Text.Contains(text, StringComparison.Ordinal)))
                 _complaints.Enqueue(message.Text);
         };
         page.PageError += (_, error) => _complaints.Enqueue(error);
