@@ -61,7 +61,9 @@ sealed record Arguments
                 case "--seconds" when isNumber: arguments = arguments with { Seconds = number }; break;
                 case "--only" when value != "": arguments = arguments with { Only = value.Split(',') }; break;
                 case "--servers" when value != "": arguments = arguments with { Servers = value.Split(',') }; break;
-                case "--server-arg" when value != "": arguments = arguments with { ServerArguments = [.. arguments.ServerArguments, value] }; break;
+                case "--server-arg" when value != "":
+                    arguments =
+                    arguments with { ServerArguments = [.. arguments.ServerArguments, value] }; break;
                 case "--out" when value != "": arguments = arguments with { Out = value }; break;
                 case "--server-dir" when value.Split('=', 2) is [{ Length: > 0 } name, { Length: > 0 } path]:
                     arguments = arguments with { ServerFolders = [.. arguments.ServerFolders, (name, Path.GetFullPath(path))] };
@@ -81,5 +83,6 @@ sealed record Arguments
 
     string? Unknown() =>
         Only.FirstOrDefault(name => !Scenario.All.Any(scenario => scenario.Matches(name))) ??
-        Servers.FirstOrDefault(name => !Contestant.All.Any(known => known.Name == name) && !ServerFolders.Any(folder => folder.Name == name));
+        Servers.FirstOrDefault(name => !Contestant.All.Any(known => known.Name == name)
+            && !ServerFolders.Any(folder => folder.Name == name));
 }

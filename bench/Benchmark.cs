@@ -4,7 +4,8 @@ using System.Text.Json;
 namespace ChatMinimal.Bench;
 
 /// <summary>One figure-giving run of one server in one scenario; with a <see cref="Problem"/> there are no values.</summary>
-sealed record Measurement(Scenario Scenario, Contestant Contestant, int Round, double[] Values, string? Problem = null, bool LoadWasBusy = false, double ForeignShare = 0,
+sealed record Measurement(Scenario Scenario, Contestant Contestant, int Round, double[] Values, string? Problem = null,
+    bool LoadWasBusy = false, double ForeignShare = 0,
     long Checked = 0);
 
 /// <summary>The benchmark is a walk: for each round, each scenario, each server, one after another, each alone.</summary>
@@ -29,9 +30,11 @@ sealed class Benchmark
     public Benchmark(Arguments arguments)
     {
         _arguments = arguments;
-        _scenarios = [.. Scenario.All.Where(scenario => arguments.Only.Length > 0 ? arguments.Only.Any(scenario.Matches) : arguments.Full || scenario.Quick)];
+        _scenarios = [.. Scenario.All.Where(scenario => arguments.Only.Length > 0 ? arguments.Only.Any(scenario.Matches) : arguments.Full
+            || scenario.Quick)];
         Contestant[] known = [.. arguments.ServerFolders.Select(folder => Contestant.Folder(folder.Name, folder.Path)), .. Contestant.All];
-        _contestants = [.. known.Where(one => arguments.Servers.Length > 0 ? arguments.Servers.Contains(one.Name) : arguments.Full || one.Quick)];
+        _contestants = [.. known.Where(one => arguments.Servers.Length > 0 ? arguments.Servers.Contains(one.Name) : arguments.Full
+            || one.Quick)];
         _report = new Report(_machine, _scenarios, _contestants);
     }
 
@@ -43,7 +46,8 @@ sealed class Benchmark
         Console.WriteLine(_report.Head());
 
         int rounds = _arguments.Rounds ?? (_arguments.Full ? 3 : 1);
-        // The references first, so that ratios can be told as it goes; and every second round the other way, so that nobody always comes first.
+        // The references first, so that ratios can be told as it goes; and every second round the other way, so that nobody always comes
+        // first.
         Contestant[] order = [.. _contestants.OrderBy(one => one.Name is Contestant.Floor or Contestant.Reference ? 0 : 1)];
         for (int round = 1; round <= rounds; round++)
         {
@@ -88,7 +92,9 @@ sealed class Benchmark
             return new Measurement(scenario, contestant, round, [], reason);
         try
         {
-            return scenario.Question == Question.Start ? MeasureStart(scenario, contestant, round) : MeasureLoad(scenario, contestant, round);
+            return scenario.Question == Question.Start
+                ? MeasureStart(scenario, contestant, round)
+                : MeasureLoad(scenario, contestant, round);
         }
         catch (LoadException wrong)
         {
@@ -134,7 +140,9 @@ sealed class Benchmark
         using var load = new Child(Workshop.LoadCommand(JsonSerializer.Serialize(plan)), folder, log: null, _machine.LoadCore,
             ("DOTNET_TieredCompilation", "0"), ("DOTNET_gcServer", "0"), ("DOTNET_gcConcurrent", "0"));
         string? output = load.Output(TimeSpan.FromSeconds(plan.LimitSeconds + 30));
-        return output is { Length: > 0 } ? JsonSerializer.Deserialize<LoadResult>(output)! : throw new LoadException("the load did not end well");
+        return output is { Length: > 0 }
+            ? JsonSerializer.Deserialize<LoadResult>(output)!
+            : throw new LoadException("the load did not end well");
     }
 
     Measurement MeasureStart(Scenario scenario, Contestant contestant, int round)
@@ -145,7 +153,8 @@ sealed class Benchmark
         {
             if (_machine.LoadCore is { } core)
                 Libc.PinThisThread(core);
-            values = [MedianStart(contestant, PathOf(contestant), upgrade: true), contestant.Ours ? MedianStart(contestant, "/healthz", upgrade: false) : double.NaN];
+            values = [MedianStart(contestant, PathOf(contestant), upgrade: true),
+                contestant.Ours ? MedianStart(contestant, "/healthz", upgrade: false) : double.NaN];
         });
         asking.Start();
         asking.Join();

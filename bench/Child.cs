@@ -17,7 +17,9 @@ sealed class Child : IDisposable
     public Child(string[] command, string folder, string? log, int? core, params (string Name, string Value)[] environment)
     {
         string[] pin = core is { } only ? ["taskset", "-c", $"{only}"] : [];
-        string[] whole = log is null ? [.. pin, .. command] : ["/bin/sh", "-c", "log=$1; shift; exec \"$@\" >\"$log\" 2>&1 </dev/null", "sh", log, .. pin, .. command];
+        string[] whole = log is null
+            ? [.. pin, .. command]
+            : ["/bin/sh", "-c", "log=$1; shift; exec \"$@\" >\"$log\" 2>&1 </dev/null", "sh", log, .. pin, .. command];
         var start = new ProcessStartInfo(whole[0], whole[1..]) { WorkingDirectory = folder, RedirectStandardOutput = log is null };
         foreach ((string name, string value) in environment)
             start.Environment[name] = value;

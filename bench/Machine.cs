@@ -18,7 +18,8 @@ sealed class Machine
         // The other half of the same physical core would be no core of its own.
         int[] siblings = Cores(Text($"/sys/devices/system/cpu/cpu{ServerCore}/topology/thread_siblings_list"));
         LoadCore = allowed.Skip(1).Where(core => !siblings.Contains(core)).Append(allowed[1]).First();
-        Pinning = $"server on core {ServerCore}, load on core {LoadCore}" + (siblings.Contains(LoadCore.Value) ? " (hyper-threads of one core)" : "");
+        Pinning = $"server on core {ServerCore}, load on core {LoadCore}"
+            + (siblings.Contains(LoadCore.Value) ? " (hyper-threads of one core)" : "");
     }
 
     public int? ServerCore { get; }

@@ -9,7 +9,8 @@ static class Plot
     const int Width = 900, Height = 460, Left = 90, Right = 300, Top = 40, Bottom = 40; // right: room for the names
     const int NameHeight = 17;
 
-    static readonly string[] s_colours = ["#e4572e", "#2e86de", "#17a673", "#a55eea", "#d4a017", "#12a4b4", "#e0529c", "#7f8c8d", "#8d6e4b", "#5b7083"];
+    static readonly string[] s_colours =
+        ["#e4572e", "#2e86de", "#17a673", "#a55eea", "#d4a017", "#12a4b4", "#e0529c", "#7f8c8d", "#8d6e4b", "#5b7083"];
 
     public sealed record Line(string Name, (double X, double Y)[] Points);
 
@@ -39,11 +40,13 @@ static class Plot
         }
 
         double lastName = double.NegativeInfinity;
-        foreach ((Line line, string colour) in lines.Select((line, i) => (line, s_colours[i % s_colours.Length])).OrderBy(pair => Y(pair.line.Points[^1].Y)))
+        foreach ((Line line, string colour) in lines.Select((line, i) => (line, s_colours[i % s_colours.Length]))
+            .OrderBy(pair => Y(pair.line.Points[^1].Y)))
         {
             (double X, double Y) end = line.Points[^1];
             lastName = Math.Max(Y(end.Y), lastName + NameHeight); // names never lie on each other
-            string points = string.Join(' ', line.Points.Select(point => FormattableString.Invariant($"{X(point.X):0.0},{Y(point.Y):0.0}")));
+            string points = string.Join(' ',
+                line.Points.Select(point => FormattableString.Invariant($"{X(point.X):0.0},{Y(point.Y):0.0}")));
             Add($"<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2.5\"/>");
             foreach ((double x, double y) in line.Points)
                 Add($"<circle cx=\"{X(x):0.0}\" cy=\"{Y(y):0.0}\" r=\"3.5\" fill=\"{colour}\"/>");
@@ -63,5 +66,6 @@ static class Plot
         return (from, Math.Max(to, from + 1));
     }
 
-    static string Escape(string text) => text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("<", "&lt;", StringComparison.Ordinal);
+    static string Escape(string text) =>
+        text.Replace("&", "&amp;", StringComparison.Ordinal).Replace("<", "&lt;", StringComparison.Ordinal);
 }

@@ -5,7 +5,9 @@ namespace ChatMinimal.Bench;
 /// <summary>Bytes of a process: its pages in memory, and the same with shared pages counted by share (0 where that is not told).</summary>
 readonly record struct Memory(long Resident, long Proportional);
 
-/// <summary>What a process has used, as Linux tells it in /proc: the process, all its threads (also those that ended), and its children.</summary>
+/// <summary>
+/// What a process has used, as Linux tells it in /proc: the process, all its threads (also those that ended), and its children.
+/// </summary>
 sealed class ProcessUsage(int id)
 {
     const double TicksPerSecond = 100; // USER_HZ, the same on every Linux
@@ -33,7 +35,8 @@ sealed class ProcessUsage(int id)
     /// <summary>For how long a core was not idle, whoever had it: a program, the kernel, or another virtual machine.</summary>
     public static double CoreSeconds(int? core)
     {
-        string? line = core is null ? null : File.ReadLines("/proc/stat").FirstOrDefault(line => line.StartsWith($"cpu{core} ", StringComparison.Ordinal));
+        string? line = core is null ? null : File.ReadLines("/proc/stat")
+            .FirstOrDefault(line => line.StartsWith($"cpu{core} ", StringComparison.Ordinal));
         if (line is null)
             return double.NaN;
         long[] ticks = [.. line.Split(' ').Skip(1).Take(8).Select(field => long.Parse(field, CultureInfo.InvariantCulture))];
@@ -46,7 +49,8 @@ sealed class ProcessUsage(int id)
         {
             string stat = File.ReadAllText($"/proc/{process}/stat");
             string[] fields = stat[(stat.LastIndexOf(')') + 2)..].Split(' '); // the name before may hold anything
-            return (long.Parse(fields[11], CultureInfo.InvariantCulture) + long.Parse(fields[12], CultureInfo.InvariantCulture)) / TicksPerSecond;
+            return (long.Parse(fields[11], CultureInfo.InvariantCulture)
+                + long.Parse(fields[12], CultureInfo.InvariantCulture)) / TicksPerSecond;
         }
         catch (IOException)
         {
@@ -72,6 +76,7 @@ sealed class ProcessUsage(int id)
 
     static long Kilobytes(string[] lines, string name) =>
         lines.Where(line => line.StartsWith(name, StringComparison.Ordinal))
-            .Select(line => long.Parse(line[name.Length..].Replace("kB", "", StringComparison.Ordinal), CultureInfo.InvariantCulture) * 1024)
+            .Select(line => long.Parse(line[name.Length..].Replace("kB", "", StringComparison.Ordinal),
+                CultureInfo.InvariantCulture) * 1024)
             .FirstOrDefault();
 }

@@ -22,7 +22,8 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
 
     public static string ScenarioHead(Scenario scenario, int round, int rounds) =>
         $"\n{scenario.Name}: {scenario.Meaning}{(rounds > 1 ? $" (round {round} of {rounds})" : "")}\n{"",-NameWidth}" +
-        string.Concat(scenario.Figures.Select(figure => $"  {Short(figure.Name),ColumnWidth}  {"x Bun",6}" + (figure.AgainstFloor ? $"  {"x floor",7}" : "")));
+        string.Concat(scenario.Figures.Select(figure => $"  {Short(figure.Name),ColumnWidth}  {"x Bun",6}"
+            + (figure.AgainstFloor ? $"  {"x floor",7}" : "")));
 
     public string Row(Measurement one)
     {
@@ -33,7 +34,8 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         for (int i = 0; i < one.Values.Length; i++)
         {
             Figure figure = one.Scenario.Figures[i];
-            _ = row.Append(CultureInfo.InvariantCulture, $"  {Show(one.Values[i], figure.Unit),ColumnWidth}  {ShowRatio(Ratio(one, i, Contestant.Reference)),6}");
+            _ = row.Append(CultureInfo.InvariantCulture,
+                $"  {Show(one.Values[i], figure.Unit),ColumnWidth}  {ShowRatio(Ratio(one, i, Contestant.Reference)),6}");
             if (figure.AgainstFloor)
                 _ = row.Append(CultureInfo.InvariantCulture, $"  {ShowRatio(Ratio(one, i, Contestant.Floor)),7}");
         }
@@ -61,7 +63,8 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         if (_measured.Any(one => one.LoadWasBusy))
             _ = text.Append("\n\\* the load was at the end of its own core: the server could have done more per second; per second of its CPU still holds.\n");
         if (_measured.Any(one => one.ForeignShare > Disturbing))
-            _ = text.Append(CultureInfo.InvariantCulture, $"\n! other programs had over {Disturbing:0%} of one of the two cores: measure again on a quiet machine " +
+            _ = text.Append(CultureInfo.InvariantCulture,
+                $"\n! other programs had over {Disturbing:0%} of one of the two cores: measure again on a quiet machine " +
                 $"(at worst {_measured.Max(one => one.ForeignShare):0%}).\n");
         _ = text.Append("\n| measured on | |\n|---|---|\n");
         foreach ((string name, string value) in machine.Facts)
@@ -74,14 +77,16 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
     string MarkdownRow(Scenario scenario, Contestant contestant)
     {
         Measurement[] rounds = Rounds(scenario, contestant);
-        string title = contestant.Title + (rounds.Any(one => one.LoadWasBusy) ? " \\*" : "") + (rounds.Any(one => one.ForeignShare > Disturbing) ? " !" : "");
+        string title = contestant.Title + (rounds.Any(one => one.LoadWasBusy) ? " \\*" : "")
+            + (rounds.Any(one => one.ForeignShare > Disturbing) ? " !" : "");
         if (rounds.FirstOrDefault(one => one.Problem is not null)?.Problem is { } problem)
             return $"| {title} | {problem.Replace('|', '/')} |\n";
         var row = new StringBuilder($"| {title} |");
         for (int i = 0; i < scenario.Figures.Length; i++)
         {
             Figure figure = scenario.Figures[i];
-            _ = row.Append(CultureInfo.InvariantCulture, $" {Show(MedianValue(rounds, i), figure.Unit)} | {ShowRatio(MedianRatio(rounds, i, Contestant.Reference))} |");
+            _ = row.Append(CultureInfo.InvariantCulture,
+                $" {Show(MedianValue(rounds, i), figure.Unit)} | {ShowRatio(MedianRatio(rounds, i, Contestant.Reference))} |");
             if (figure.AgainstFloor)
                 _ = row.Append(CultureInfo.InvariantCulture, $" {ShowRatio(MedianRatio(rounds, i, Contestant.Floor))} |");
         }
@@ -95,11 +100,13 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         {
             string problem = (one.Problem ?? "").Replace('"', '\'');
             if (one.Values.Length == 0)
-                _ = text.Append(CultureInfo.InvariantCulture, $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},,,,,,,,,\"{problem}\"\n");
+                _ = text.Append(CultureInfo.InvariantCulture,
+                    $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},,,,,,,,,\"{problem}\"\n");
             for (int i = 0; i < one.Values.Length; i++)
             {
                 Figure figure = one.Scenario.Figures[i];
-                _ = text.Append(CultureInfo.InvariantCulture, $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},{figure.Name},{figure.Unit},{Number(one.Values[i])}," +
+                _ = text.Append(CultureInfo.InvariantCulture,
+                    $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},{figure.Name},{figure.Unit},{Number(one.Values[i])}," +
                     $"{Number(Ratio(one, i, Contestant.Reference))},{Number(Ratio(one, i, Contestant.Floor))},{(one.LoadWasBusy ? 1 : 0)},{one.ForeignShare:0.###},{one.Checked},\n");
             }
         }
@@ -133,7 +140,9 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
                where points.Any()
                select new Plot.Line(contestant.Title, [.. points]),
         ];
-        return costs.Length < 2 || lines.Length == 0 ? null : Plot.Svg("Server CPU per delivery, by clients in the room (10 talking)", "ns", lines);
+        return costs.Length < 2 || lines.Length == 0
+            ? null
+            : Plot.Svg("Server CPU per delivery, by clients in the room (10 talking)", "ns", lines);
     }
 
     public static double Median(IEnumerable<double> values)
@@ -151,13 +160,15 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
     double MedianRatio(Measurement[] rounds, int figure, string to) => Median(rounds.Select(one => Ratio(one, figure, to)));
 
     double Ratio(Measurement one, int figure, string to) =>
-        _measured.Find(other => other.Scenario == one.Scenario && other.Round == one.Round && other.Contestant.Name == to) is { Values.Length: > 0 } reference
+        _measured.Find(other => other.Scenario == one.Scenario && other.Round == one.Round
+            && other.Contestant.Name == to) is { Values.Length: > 0 } reference
             ? one.Values[figure] / reference.Values[figure]
             : double.NaN;
 
     static string Number(double value) => double.IsFinite(value) ? value.ToString("0.####", CultureInfo.InvariantCulture) : "";
 
-    static string ShowRatio(double ratio) => double.IsFinite(ratio) ? ratio.ToString(ratio < 0.1 ? "0.000" : ratio < 10 ? "0.00" : "0.0", CultureInfo.InvariantCulture) : "-";
+    static string ShowRatio(double ratio) =>
+        double.IsFinite(ratio) ? ratio.ToString(ratio < 0.1 ? "0.000" : ratio < 10 ? "0.00" : "0.0", CultureInfo.InvariantCulture) : "-";
 
     static string Show(double value, string unit)
     {
@@ -169,7 +180,8 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
             >= 1e4 when unit != "ns" => (value / 1e3, "k"),
             _ => (value, ""),
         };
-        string digits = scaled.ToString(Math.Abs(scaled) < 10 ? "0.00" : Math.Abs(scaled) < 100 ? "0.0" : "0", CultureInfo.InvariantCulture);
+        string digits = scaled.ToString(Math.Abs(scaled) < 10 ? "0.00" : Math.Abs(scaled) < 100 ? "0.0" : "0",
+            CultureInfo.InvariantCulture);
         return $"{digits} {prefix}{unit}".TrimEnd();
     }
 

@@ -19,7 +19,8 @@ sealed record Scenario(string Name, Question Question, string Meaning, LoadPlan 
 {
     public static Scenario[] All { get; } =
     [
-        new("32-all", Question.Throughput, "32 clients, all talking, in rounds: each sends 64 messages of 64 bytes at once; the next round begins when all have all",
+        new("32-all", Question.Throughput,
+            "32 clients, all talking, in rounds: each sends 64 messages of 64 bytes at once; the next round begins when all have all",
             new LoadPlan { Pace = Pace.Rounds, Clients = 32, Talkers = 32, Outstanding = 64 }, Quick: true),
         new("32-each", Question.Throughput, "32 clients, all talking: each says the next message when it hears its own",
             new LoadPlan { Pace = Pace.Closed, Clients = 32, Talkers = 32 }),
@@ -43,14 +44,16 @@ sealed record Scenario(string Name, Question Question, string Meaning, LoadPlan 
         Cost(10), Cost(100), Cost(1000), Cost(10_000),
     ];
 
-    static readonly Figure[] s_throughput = [new("deliveries per second of server CPU", "/s", AgainstFloor: true), new("deliveries per second", "/s"), new("server cores", "")];
+    static readonly Figure[] s_throughput =
+        [new("deliveries per second of server CPU", "/s", AgainstFloor: true), new("deliveries per second", "/s"), new("server cores", "")];
 
     public Figure[] Figures => Question switch
     {
         Question.Throughput => s_throughput,
         Question.Latency => [new("p50", "ms"), new("p99", "ms"), new("p99.9", "ms"), new("server cores", "")],
         Question.IdleMemory => [new("bytes per client (RSS)", "B"), new("bytes per client (PSS)", "B"), new("RSS with 100 clients", "B")],
-        Question.Ingest => [new("messages kept per second", "/s"), new("messages kept per second of server CPU", "/s"), new("server cores", "")],
+        Question.Ingest => [new("messages kept per second", "/s"), new("messages kept per second of server CPU", "/s"),
+            new("server cores", "")],
         Question.Start => [new("first WebSocket", "ms"), new("first answer on /healthz", "ms")],
         _ => [new("server CPU per delivery", "ns"), new("deliveries per second", "/s"), new("server cores", "")],
     };
@@ -66,7 +69,8 @@ sealed record Scenario(string Name, Question Question, string Meaning, LoadPlan 
         {
             Question.Throughput => [seen.Deliveries / seen.ServerSeconds, seen.Deliveries / seen.WallSeconds, cores],
             Question.Latency => [seen.P50, seen.P99, seen.P999, cores],
-            Question.IdleMemory => [(seen.ResidentAfter - seen.ResidentBefore) / clients, (seen.ProportionalAfter - seen.ProportionalBefore) / clients,
+            Question.IdleMemory =>
+                [(seen.ResidentAfter - seen.ResidentBefore) / clients, (seen.ProportionalAfter - seen.ProportionalBefore) / clients,
                 seen.ResidentBefore],
             Question.Ingest => [Messages(seen) / seen.WallSeconds, Messages(seen) / seen.ServerSeconds, cores],
             _ => [seen.ServerSeconds * 1e9 / seen.Deliveries, seen.Deliveries / seen.WallSeconds, cores],

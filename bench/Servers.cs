@@ -39,7 +39,8 @@ static class Servers
             using var stop = new CancellationTokenSource();
             var latencies = new List<double>();
             bool isMeasured = false;
-            Task[] talking = [.. Enumerable.Range(0, Talkers).Select(i => TalkAsync(new Uri($"ws://127.0.0.1:{ports[i % count]}/ws?last=0&room={room}"), i, took =>
+            Task[] talking = [.. Enumerable.Range(0, Talkers)
+                .Select(i => TalkAsync(new Uri($"ws://127.0.0.1:{ports[i % count]}/ws?last=0&room={room}"), i, took =>
             {
                 lock (latencies)
                     if (Volatile.Read(ref isMeasured))
@@ -69,7 +70,8 @@ static class Servers
     {
         string[] store = connection is null ? [] : [$"--ConnectionStrings:Chat={connection}"];
         Launch launch = Workshop.Published(aot: false, ["--Chat:MessagesPerSecond=0", "--Logging:LogLevel:Default=Warning", .. store]);
-        string[] command = [.. launch.Command.Select(part => part.Replace("{port}", $"{port}", StringComparison.Ordinal).Replace("{folder}", folder, StringComparison.Ordinal))];
+        string[] command = [.. launch.Command.Select(part => part.Replace("{port}", $"{port}", StringComparison.Ordinal)
+            .Replace("{folder}", folder, StringComparison.Ordinal))];
         return new Child(command, folder, Path.Combine(folder, $"{port}.log"), core: null);
     }
 
@@ -86,7 +88,8 @@ static class Servers
             {
                 string key = $"{who}-{i}";
                 long since = Stopwatch.GetTimestamp();
-                await socket.SendAsync(Encoding.UTF8.GetBytes($$"""{"type":"say","key":"{{key}}","text":"{{text}}"}"""), WebSocketMessageType.Text, true, stop);
+                await socket.SendAsync(Encoding.UTF8.GetBytes($$"""{"type":"say","key":"{{key}}","text":"{{text}}"}"""),
+                    WebSocketMessageType.Text, true, stop);
                 while (await HearAsync(socket, buffer, stop) != key) { }
                 took(Stopwatch.GetElapsedTime(since).TotalMilliseconds);
             }

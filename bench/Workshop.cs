@@ -40,7 +40,8 @@ static class Workshop
         {
             if (Directory.Exists(folder))
                 Directory.Delete(folder, recursive: true);
-            _ = Run(s_root, "dotnet", ["publish", Path.Combine(s_root, "server"), "-c", "Release", "-o", folder, "-p:UseSharedCompilation=false",
+            _ = Run(s_root, "dotnet",
+                ["publish", Path.Combine(s_root, "server"), "-c", "Release", "-o", folder, "-p:UseSharedCompilation=false",
                 .. aot ? ["-p:PublishAot=true"] : Array.Empty<string>()]);
             File.WriteAllText(stamp, "");
             File.SetLastWriteTimeUtc(stamp, changed);
@@ -53,8 +54,10 @@ static class Workshop
     public static Launch InFolder(string folder, params string[] arguments)
     {
         string native = Path.Combine(folder, "chatminimal"), assembly = native + ".dll";
-        string[] program = File.Exists(native) ? [native] : File.Exists(assembly) ? [Dotnet, assembly] : throw new MissingException($"no chatminimal in {folder}");
-        return new Launch($".NET {Environment.Version}, {(IsNative(folder) ? "Native AOT" : "JIT")}", [.. program, "--urls", "http://127.0.0.1:{port}",
+        string[] program = File.Exists(native) ? [native] : File.Exists(assembly) ? [Dotnet, assembly]
+            : throw new MissingException($"no chatminimal in {folder}");
+        return new Launch($".NET {Environment.Version}, {(IsNative(folder) ? "Native AOT" : "JIT")}",
+            [.. program, "--urls", "http://127.0.0.1:{port}",
             "--Chat:Database", "{folder}/chat.db", "--Chat:MessagesPerSecond", "0", "--Chat:MaxConnections", "20000", .. arguments]);
     }
 
@@ -65,13 +68,16 @@ static class Workshop
         return launch with { Version = launch.Version + ", SCHED_BATCH", Command = ["chrt", "--batch", "0", .. launch.Command] };
     }
 
-    public static Launch InThisAssembly(string peer) => new($".NET {Environment.Version}", Dotnet, ThisAssembly, "peer", peer, "--port", "{port}");
+    public static Launch InThisAssembly(string peer) =>
+        new($".NET {Environment.Version}", Dotnet, ThisAssembly, "peer", peer, "--port", "{port}");
 
     /// <summary>One of the essay's programs of one file.</summary>
     public static Launch Step(string name)
     {
         string folder = Path.Combine(s_made, name);
-        _ = Run(s_root, "dotnet", ["build", Path.Combine(s_root, "server", "steps", name + ".cs"), "-c", "Release", "-o", folder, "-p:UseSharedCompilation=false"]);
+        _ = Run(s_root, "dotnet",
+            ["build", Path.Combine(s_root, "server", "steps", name + ".cs"), "-c", "Release", "-o", folder,
+                "-p:UseSharedCompilation=false"]);
         return new Launch($".NET {Environment.Version}", Dotnet, Path.Combine(folder, name + ".dll"), "--urls", "http://127.0.0.1:{port}");
     }
 
@@ -79,7 +85,8 @@ static class Workshop
     {
         string modules = Npm();
         // The package of the platform has the program; the package "bun" would only copy it, in an install script.
-        string bun = Directory.GetDirectories(Path.Combine(modules, "@oven")).Order(StringComparer.Ordinal).Select(package => Path.Combine(package, "bin", "bun"))
+        string bun = Directory.GetDirectories(Path.Combine(modules, "@oven")).Order(StringComparer.Ordinal)
+            .Select(package => Path.Combine(package, "bin", "bun"))
             .FirstOrDefault(File.Exists) ?? throw new MissingException("npm has no Bun for this machine");
         return new Launch("Bun " + Run(modules, bun, ["--version"]).Trim(), bun, Copy(script), "{port}");
     }
@@ -98,7 +105,8 @@ static class Workshop
         {
             try
             {
-                string version = Run(s_root, python, ["-c", "import sys, websockets.version as w; print(sys.version.split()[0] + ', websockets ' + w.version)"]).Trim();
+                string version = Run(s_root, python,
+                    ["-c", "import sys, websockets.version as w; print(sys.version.split()[0] + ', websockets ' + w.version)"]).Trim();
                 return new Launch("Python " + version, python, Path.Combine(Peers, script), "{port}", way);
             }
             catch (MissingException missing)
@@ -126,7 +134,8 @@ static class Workshop
     /// <summary>Installs what peers/package.json names, by exact version, and returns where.</summary>
     static string Npm()
     {
-        string folder = Path.Combine(s_made, "npm"), wanted = Path.Combine(Peers, "package.json"), had = Path.Combine(folder, "package.json");
+        string folder = Path.Combine(s_made, "npm"), wanted = Path.Combine(Peers, "package.json"),
+            had = Path.Combine(folder, "package.json");
         string modules = Path.Combine(folder, "node_modules");
         if (Directory.Exists(modules) && File.Exists(had) && File.ReadAllText(had) == File.ReadAllText(wanted))
             return modules;
@@ -165,7 +174,8 @@ static class Workshop
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-            Environment = { ["DOTNET_NOLOGO"] = "1", ["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1", ["DOTNET_CLI_UI_LANGUAGE"] = "en", ["MSBUILDDISABLENODEREUSE"] = "1" },
+            Environment = { ["DOTNET_NOLOGO"] = "1", ["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1", ["DOTNET_CLI_UI_LANGUAGE"] = "en",
+                ["MSBUILDDISABLENODEREUSE"] = "1" },
         };
         string shown = $"{Path.GetFileName(program)} {arguments.FirstOrDefault()}";
         try
@@ -191,7 +201,8 @@ static class Workshop
     static string Reason(string output)
     {
         string[] lines = output.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        string line = lines.FirstOrDefault(line => line.Contains("error", StringComparison.OrdinalIgnoreCase)) ?? lines.LastOrDefault() ?? "no reason given";
+        string line = lines.FirstOrDefault(line => line.Contains("error", StringComparison.OrdinalIgnoreCase)) ?? lines.LastOrDefault()
+            ?? "no reason given";
         return line.Replace(s_root, "", StringComparison.Ordinal);
     }
 }

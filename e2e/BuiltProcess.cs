@@ -11,9 +11,11 @@ sealed class BuiltProcess : IDisposable
     // A published server to run instead of the one that was built.
     static readonly string? s_published = Environment.GetEnvironmentVariable("E2E_SERVER");
 
-    BuiltProcess(string assembly, string environment, string[] arguments, string? published = null, string? network = null, Action<ProcessStartInfo>? prepare = null)
+    BuiltProcess(string assembly, string environment, string[] arguments, string? published = null, string? network = null,
+        Action<ProcessStartInfo>? prepare = null)
     {
-        string[] command = [.. network is null ? (string[])[] : ["ip", "netns", "exec", network], .. published is null ? (string[])["dotnet", assembly] : [published], .. arguments];
+        string[] command = [.. network is null ? (string[])[] : ["ip", "netns", "exec", network],
+            .. published is null ? (string[])["dotnet", assembly] : [published], .. arguments];
         var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardInput = true,
@@ -29,14 +31,17 @@ sealed class BuiltProcess : IDisposable
     }
 
     /// <summary>One of the paths that the project file knows: Root, Server, Client.</summary>
-    public static string PathOf(string name) => typeof(BuiltProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(known => known.Key == name).Value!;
+    public static string PathOf(string name) =>
+        typeof(BuiltProcess).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(known => known.Key == name).Value!;
 
     public static BuiltProcess Client(params string[] arguments) => new(PathOf("Client"), "Development", arguments);
 
-    public static BuiltProcess Server(string environment, params string[] arguments) => new(PathOf("Server"), environment, arguments, s_published);
+    public static BuiltProcess Server(string environment, params string[] arguments) =>
+        new(PathOf("Server"), environment, arguments, s_published);
 
     /// <summary>Likewise, in a folder or an environment of its own.</summary>
-    public static BuiltProcess ServerWith(Action<ProcessStartInfo> prepare, params string[] arguments) => new(PathOf("Server"), "Production", arguments, s_published, prepare: prepare);
+    public static BuiltProcess ServerWith(Action<ProcessStartInfo> prepare, params string[] arguments) =>
+        new(PathOf("Server"), "Production", arguments, s_published, prepare: prepare);
 
     /// <summary>Any other program, by the path of its assembly.</summary>
     public static BuiltProcess Of(string assembly, params string[] arguments) => new(assembly, "Development", arguments);

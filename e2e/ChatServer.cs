@@ -20,10 +20,13 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
         (_environment, _options) = (environment, options);
         string address = $"http://127.0.0.1:{port}";
         (string Name, string Value)[] settings = // in memory, unless said otherwise
-            [("Chat:Database", ""), .. options.Select(option => (option.Option.Contains(':', StringComparison.Ordinal) ? option.Option : $"Chat:{option.Option}", $"{option.Value}"))];
+            [("Chat:Database", ""),
+                .. options.Select(option => (option.Option.Contains(':',
+                    StringComparison.Ordinal) ? option.Option : $"Chat:{option.Option}", $"{option.Value}"))];
         if (BuiltProcess.HasPublishedServer && services is null)
         {
-            _there = BuiltProcess.Server(environment, [$"--urls={address}", .. settings.Select(setting => $"--{setting.Name}={setting.Value}")]);
+            _there = BuiltProcess.Server(environment,
+                [$"--urls={address}", .. settings.Select(setting => $"--{setting.Name}={setting.Value}")]);
             Http = new Uri("http" + _there.ReadUntilAsync("démarré sur ws").Result.Split("sur ws")[1]);
             _there.Ignore();
         }
@@ -40,7 +43,8 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
     public static ChatServer StartIn(string environment, params (string Option, object Value)[] options) => new(0, environment, options);
 
     /// <summary>One that keeps its messages in this file.</summary>
-    public static ChatServer StartWith(ChatFolder folder, params (string Option, object Value)[] options) => Start([("Database", folder.File), .. options]);
+    public static ChatServer StartWith(ChatFolder folder, params (string Option, object Value)[] options) =>
+        Start([("Database", folder.File), .. options]);
 
     /// <summary>Likewise, with another idea of what time it is; always in this process.</summary>
     public static ChatServer StartWith(ChatFolder folder, TimeProvider clock) => StartWith(clock, ("Database", folder.File));

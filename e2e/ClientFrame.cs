@@ -2,12 +2,16 @@ using System.Buffers.Binary;
 
 namespace ChatMinimal.E2E;
 
-/// <summary>Frames as a client writes them (RFC 6455 section 5.2), and as none should: any first byte, any length in any of its three forms.</summary>
+/// <summary>
+/// Frames as a client writes them (RFC 6455 section 5.2), and as none should: any first byte, any length in any of its three forms.
+/// </summary>
 static class ClientFrame
 {
     public static readonly int[] LengthForms = [7, 16, 64]; // bits
 
-    /// <summary>A header that announces so many bytes, with the length in so many bits (0: as few as possible), and with its mask.</summary>
+    /// <summary>
+    /// A header that announces so many bytes, with the length in so many bits (0: as few as possible), and with its mask.
+    /// </summary>
     public static byte[] Header(int first, ulong length, int bits = 0, uint mask = 0x01020304)
     {
         if (bits == 0)
@@ -26,7 +30,8 @@ static class ClientFrame
     public static byte[] Of(int first, ReadOnlySpan<byte> payload, int bits = 0, uint mask = 0x01020304)
     {
         byte[] frame = [.. Header(first, (ulong)payload.Length, bits, mask), .. payload];
-        Span<byte> key = frame.AsSpan(frame.Length - payload.Length - sizeof(uint), sizeof(uint)), masked = frame.AsSpan(frame.Length - payload.Length);
+        Span<byte> key = frame.AsSpan(frame.Length - payload.Length - sizeof(uint), sizeof(uint)),
+            masked = frame.AsSpan(frame.Length - payload.Length);
         for (int i = 0; i < masked.Length; i++)
             masked[i] ^= key[i % sizeof(uint)];
         return frame;

@@ -27,7 +27,8 @@ sealed class EveryTestEndsAttribute : NUnitAttribute, IApplyToContext, ITestActi
     public ActionTargets Targets => ActionTargets.Test;
 
     public void BeforeTest(ITest test) =>
-        _running[test.Id] = new Timer(_ => Environment.FailFast($"{test.FullName} has no end"), null, Rig.TestLimit + s_grace, Timeout.InfiniteTimeSpan);
+        _running[test.Id] = new Timer(_ => Environment.FailFast($"{test.FullName} has no end"), null, Rig.TestLimit + s_grace,
+            Timeout.InfiniteTimeSpan);
 
     public void AfterTest(ITest test)
     {

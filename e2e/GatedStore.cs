@@ -22,7 +22,8 @@ sealed class GatedStore : IMessageStore
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => _store.OpenAsync(room, cancel);
     public ValueTask<IDisposable> FollowAsync(string room, Action<LogPage> tell) => _store.FollowAsync(room, tell);
-    public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel) => _store.ReadAsync(room, from, to, cancel);
+    public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel) =>
+        _store.ReadAsync(room, from, to, cancel);
     public ValueTask CheckAsync(CancellationToken cancel) => _store.CheckAsync(cancel);
 
     static TaskCompletionSource Opened()

@@ -17,9 +17,11 @@ sealed class Peer : IDisposable
     public static async Task<Peer> PlainAsync(ChatServer server, string query = "") => await ConnectAsync(server.WebSocket, null, query);
 
     /// <summary>A chat.v1 client that has not read its hello yet.</summary>
-    public static async Task<Peer> ChatAsync(ChatServer server, string query = "") => await ConnectAsync(server.WebSocket, "chat.v1", query);
+    public static async Task<Peer> ChatAsync(ChatServer server, string query = "") =>
+        await ConnectAsync(server.WebSocket, "chat.v1", query);
 
-    public static async Task<Peer> ConnectAsync(Uri address, string? subprotocol, string query = "", string? origin = null, HttpMessageInvoker? through = null)
+    public static async Task<Peer> ConnectAsync(Uri address, string? subprotocol, string query = "", string? origin = null,
+        HttpMessageInvoker? through = null)
     {
         var peer = new Peer();
         if (subprotocol is not null)
@@ -44,7 +46,8 @@ sealed class Peer : IDisposable
         await _socket.SendAsync(payload, type, endOfMessage, limit.Token);
     }
 
-    public Task SayAsync(string key, string text) => SayAsync(new JsonObject { ["type"] = "say", ["key"] = key, ["text"] = text }.ToJsonString());
+    public Task SayAsync(string key, string text) =>
+        SayAsync(new JsonObject { ["type"] = "say", ["key"] = key, ["text"] = text }.ToJsonString());
 
     /// <summary>The next message, whole; null when the server has closed.</summary>
     public async Task<string?> HearAsync(TimeSpan? patience = null)
@@ -92,7 +95,8 @@ sealed class Peer : IDisposable
     {
         var texts = new List<string>();
         while (texts.Count < count)
-            texts.Add(plain ? await HearAsync() ?? throw new InvalidOperationException("closed") : (string)(await HearMessageAsync())["text"]!);
+            texts.Add(plain ? await HearAsync()
+                ?? throw new InvalidOperationException("closed") : (string)(await HearMessageAsync())["text"]!);
         return texts;
     }
 

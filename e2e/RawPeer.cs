@@ -26,7 +26,9 @@ sealed class RawPeer : IDisposable
         return peer;
     }
 
-    /// <summary>Connects and sends a request, with what is to be in the same segment; returns once the head of the answer is there.</summary>
+    /// <summary>
+    /// Connects and sends a request, with what is to be in the same segment; returns once the head of the answer is there.
+    /// </summary>
     public static async Task<RawPeer> RequestAsync(int port, string request, int receiveBuffer = 0, byte[]? first = null)
     {
         RawPeer peer = await ConnectAsync(port, receiveBuffer);
@@ -38,7 +40,9 @@ sealed class RawPeer : IDisposable
         return peer;
     }
 
-    public static Task<RawPeer> UpgradeAsync(int port, string target = "/ws", string more = "", int receiveBuffer = 0, byte[]? first = null) => RequestAsync(port, $"""
+    public static Task<RawPeer> UpgradeAsync(int port, string target = "/ws", string more = "", int receiveBuffer = 0,
+        byte[]? first = null) =>
+        RequestAsync(port, $"""
         GET {target} HTTP/1.1
         Host: 127.0.0.1:{port}
         Connection: Upgrade

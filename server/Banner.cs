@@ -2,7 +2,9 @@ using ChatMinimal.Postgres;
 
 namespace ChatMinimal;
 
-/// <summary>The first lines and the last one: what the operator wants to know of a server that has just started, or is about to end.</summary>
+/// <summary>
+/// The first lines and the last one: what the operator wants to know of a server that has just started, or is about to end.
+/// </summary>
 static class Banner
 {
     public static void Show(WebApplication app)
@@ -25,8 +27,10 @@ static class Banner
         }
         if (isLocal)
             log.LocalOnly();
-        log.Kept(app.Services.GetRequiredService<IMessageStore>() is PostgresStore shared ? shared.Place : options.Database == "" ? "memory only" : Path.GetFullPath(options.Database));
-        string[] changed = [.. ChatOption.All.Where(option => option.Name != nameof(ChatOptions.Database)).Select(option => option.Changed(options)).OfType<string>()];
+        log.Kept(app.Services.GetRequiredService<IMessageStore>() is PostgresStore shared ? shared.Place : options.Database == ""
+            ? "memory only" : Path.GetFullPath(options.Database));
+        string[] changed = [.. ChatOption.All.Where(option => option.Name != nameof(ChatOptions.Database))
+            .Select(option => option.Changed(options)).OfType<string>()];
         if (changed.Length > 0)
             log.NotDefault(Log.OneLine(string.Join(", ", changed), longest: int.MaxValue));
         DateTime since = DateTime.UtcNow;

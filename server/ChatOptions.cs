@@ -11,7 +11,10 @@ sealed class ChatOptions
     /// <summary>The SQLite file that the messages are committed to, from the folder the server is started in. Empty: memory only.</summary>
     public string Database { get; set; } = "chat.db";
 
-    /// <summary><c>normal</c>: what is committed survives the death of the process; <c>full</c>: and power loss, at the price of a disk's answer each time.</summary>
+    /// <summary>
+    /// <c>normal</c>: what is committed survives the death of the process; <c>full</c>: and power loss, at the price of a disk's answer
+    /// each time.
+    /// </summary>
     public string Durability { get; set; } = "normal";
 
     /// <summary>Messages a room retains; older ones are told as a gap. 0: all.</summary>
@@ -20,10 +23,14 @@ sealed class ChatOptions
     /// <summary>Days a message is retained, within the hour. 0: for ever.</summary>
     public int KeepDays { get; set; }
 
-    /// <summary>Bytes that stay free on the database's disk: below it messages are refused. A full disk is everybody's trouble on that machine.</summary>
+    /// <summary>
+    /// Bytes that stay free on the database's disk: below it messages are refused. A full disk is everybody's trouble on that machine.
+    /// </summary>
     public long MinFreeBytes { get; set; } = 100 << 20;
 
-    /// <summary>Bytes of encoded frames a room holds in memory for each dialect in use. Who is further behind reads from the store.</summary>
+    /// <summary>
+    /// Bytes of encoded frames a room holds in memory for each dialect in use. Who is further behind reads from the store.
+    /// </summary>
     public int WindowBytes { get; set; } = 1 << 20;
 
     /// <summary>Bytes that the windows of all rooms hold together, more or less. Beyond it they hold only what is newest.</summary>
@@ -44,13 +51,18 @@ sealed class ChatOptions
     /// <summary>Rooms at once. One more is answered 503.</summary>
     public int MaxRooms { get; set; } = 10_000;
 
-    /// <summary>The rate limit of one connection: messages a second in the long run. Above it the connection is read more slowly. 0: no limit.</summary>
+    /// <summary>
+    /// The rate limit of one connection: messages a second in the long run. Above it the connection is read more slowly. 0: no limit.
+    /// </summary>
     public int MessagesPerSecond { get; set; } = 50;
 
     /// <summary>Messages that one connection may send at once, after a pause: what was typed while the link was down.</summary>
     public int Burst { get; set; } = 200;
 
-    /// <summary>Sockets and event streams at once from one address (IPv6: from one /64): a large class behind one NAT, and no more. One more is answered 429. 0: no limit.</summary>
+    /// <summary>
+    /// Sockets and event streams at once from one address (IPv6: from one /64): a large class behind one NAT, and no more. One more is
+    /// answered 429. 0: no limit.
+    /// </summary>
     public int PerAddress { get; set; } = 200;
 
     /// <summary>Rooms an hour that one address may begin: each is a log for good. One more is answered 429. 0: no limit.</summary>
@@ -59,19 +71,29 @@ sealed class ChatOptions
     /// <summary>Wrong invitations a minute from one address: who guesses, guesses for ever. Then 429. 0: no limit.</summary>
     public int PerAddressGuesses { get; set; } = 10;
 
-    /// <summary>Whether these hold for loopback addresses, too, which are a proxy that does not tell for whom, or whoever tries it out.</summary>
+    /// <summary>
+    /// Whether these hold for loopback addresses, too, which are a proxy that does not tell for whom, or whoever tries it out.
+    /// </summary>
     public bool PerAddressLoopback { get; set; }
 
-    /// <summary>Addresses and networks (10.0.0.0/8) of the proxies whose X-Forwarded-For is believed, beside those on this machine; separated by commas or blanks.</summary>
+    /// <summary>
+    /// Addresses and networks (10.0.0.0/8) of the proxies whose X-Forwarded-For is believed, beside those on this machine; separated by
+    /// commas or blanks.
+    /// </summary>
     public string Proxies { get; set; } = "";
 
     /// <summary>Seconds that one write to a client may take before the server gives up on that client.</summary>
     public int SendTimeoutSeconds { get; set; } = 10;
 
-    /// <summary>Seconds of silence before a ping (and, in chat.v1, a beat), and again as many before a silent peer counts as dead.</summary>
+    /// <summary>
+    /// Seconds of silence before a ping (and, in chat.v1, a beat), and again as many before a silent peer counts as dead.
+    /// </summary>
     public int KeepAliveSeconds { get; set; } = 15;
 
-    /// <summary>Origins (scheme://host:port) of other sites whose pages may connect, separated by commas or blanks. <c>null</c>: pages opened from disk; <c>any</c>: every page of every site.</summary>
+    /// <summary>
+    /// Origins (scheme://host:port) of other sites whose pages may connect, separated by commas or blanks. <c>null</c>: pages opened from
+    /// disk; <c>any</c>: every page of every site.
+    /// </summary>
     public string AllowedOrigins { get; set; } = "";
 
     /// <summary>When set, nobody gets in without it: <c>?invite=</c> or <c>Authorization: Bearer</c>.</summary>
@@ -81,7 +103,9 @@ sealed class ChatOptions
     public TimeSpan SendTimeout => TimeSpan.FromSeconds(SendTimeoutSeconds);
     public TimeSpan KeepAlive => TimeSpan.FromSeconds(KeepAliveSeconds);
 
-    /// <summary>The most bytes that a text takes as a client may write it: escaped, a byte is up to six bytes of JSON, and there is a key.</summary>
+    /// <summary>
+    /// The most bytes that a text takes as a client may write it: escaped, a byte is up to six bytes of JSON, and there is a key.
+    /// </summary>
     public int MaxBodyBytes => Connection.JsonAllowance * MaxMessageBytes;
 
     /// <summary>The entries of a list.</summary>
@@ -114,7 +138,8 @@ sealed class ChatOptions
         AllowedOrigins = Join(AllowedOrigins, nameof(AllowedOrigins));
         Proxies = Join(Proxies, nameof(Proxies));
 
-        string Join(string list, string option) => string.Join(',', [.. Split(list), .. section.GetSection(option).GetChildren().Select(entry => entry.Value)]);
+        string Join(string list, string option) =>
+            string.Join(',', [.. Split(list), .. section.GetSection(option).GetChildren().Select(entry => entry.Value)]);
     }
 
     void CheckLists()

@@ -24,12 +24,15 @@ static class Hosting
     /// <summary>Where the server of this configuration listens.</summary>
     public static string[] AddressesOf(IConfiguration configuration)
     {
-        string[] endpoints = [.. configuration.GetSection("Kestrel:Endpoints").GetChildren().Select(endpoint => endpoint["Url"]).OfType<string>()];
+        string[] endpoints =
+            [.. configuration.GetSection("Kestrel:Endpoints").GetChildren().Select(endpoint => endpoint["Url"]).OfType<string>()];
         string[] urls = endpoints.Length > 0 ? endpoints : Split("urls");
-        string[] ports = [.. Split("http_ports").Select(port => $"http://*:{port}"), .. Split("https_ports").Select(port => $"https://*:{port}")];
+        string[] ports = [.. Split("http_ports").Select(port => $"http://*:{port}"),
+            .. Split("https_ports").Select(port => $"https://*:{port}")];
         return urls.Length > 0 ? urls : ports.Length > 0 ? ports : [DefaultAddress];
 
-        string[] Split(string option) => (configuration[option] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string[] Split(string option) =>
+            (configuration[option] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
     }
 
     /// <summary>The console as it is configured; the slim builder has chosen the simple format before anybody was asked.</summary>

@@ -34,7 +34,8 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
     {
         Metrics.Refused(problem.Status.ToString(CultureInfo.InvariantCulture));
         if (_refusals.TryPass())
-            log.Refused(problem.Status, Name(http.Connection.RemoteIpAddress), Log.OneLine(http.Request.Query["room"].ToString()), problem.Detail);
+            log.Refused(problem.Status, Name(http.Connection.RemoteIpAddress), Log.OneLine(http.Request.Query["room"].ToString()),
+                problem.Detail);
     }
 
     /// <summary>The server closed the connection of a slow client, or of one that stayed silent.</summary>
@@ -76,7 +77,8 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
             log.Forwarded(Name(address));
     }
 
-    static string Name(IPAddress? address) => address is null ? "a unix socket" : (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString();
+    static string Name(IPAddress? address) =>
+        address is null ? "a unix socket" : (address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address).ToString();
 
     sealed class Limit(ILogger log, TimeProvider clock, string kind, double perSecond, int burst)
     {

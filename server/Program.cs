@@ -34,7 +34,8 @@ builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.W
 
 builder.Services.AddSingleton(services => ChatOptions.Read(services.GetRequiredService<IConfiguration>()));
 builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddSingleton<IMessageStore>(services => (services.GetRequiredService<ChatOptions>(), services.GetRequiredService<IConfiguration>().GetConnectionString("Chat")) switch
+builder.Services.AddSingleton<IMessageStore>(services => (services.GetRequiredService<ChatOptions>(),
+    services.GetRequiredService<IConfiguration>().GetConnectionString("Chat")) switch
 {
     (_, { Length: > 0 } shared) => ActivatorUtilities.CreateInstance<PostgresStore>(services, shared),
     ({ Database: "" }, _) => ActivatorUtilities.CreateInstance<MemoryStore>(services),

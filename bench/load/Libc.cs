@@ -55,7 +55,8 @@ static unsafe partial class Libc
     }
 
     /// <summary>Fills <paramref name="events"/> (16 bytes for each) and returns how many are ready.</summary>
-    public static int Wait(int poller, byte* events, int max, int milliseconds) => Math.Max(0, epoll_wait(poller, events, max, milliseconds));
+    public static int Wait(int poller, byte* events, int max, int milliseconds) =>
+        Math.Max(0, epoll_wait(poller, events, max, milliseconds));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static (uint What, int Index) Event(byte* events, int number)

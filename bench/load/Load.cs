@@ -8,8 +8,8 @@ namespace ChatMinimal.Bench;
 /// <summary>
 /// The load is one thread with all the clients: it connects them, makes them talk, parses every frame that comes, and holds a sample of
 /// them to every word. Linux only (epoll).
-/// On a core of its own it never sleeps: else each send of the server would also have to wake us, and the server would pay for that. Clients on
-/// other machines are woken by their own.
+/// On a core of its own it never sleeps: else each send of the server would also have to wake us, and the server would pay for that.
+/// Clients on other machines are woken by their own.
 /// </summary>
 sealed unsafe class Load : IDisposable
 {

@@ -7,7 +7,9 @@ namespace ChatMinimal.Bench;
 /// <summary>A message as the benchmark says it: 32 hexadecimal digits (sender, number, time), then a pattern up to its length.</summary>
 readonly record struct Said(int Sender, int Number, long Time);
 
-/// <summary>What is said, and how it is heard again, in the words of one protocol (plain, or SignalR's JSON). Bytes only; nothing allocates.</summary>
+/// <summary>
+/// What is said, and how it is heard again, in the words of one protocol (plain, or SignalR's JSON). Bytes only; nothing allocates.
+/// </summary>
 sealed class Speech
 {
     const int Fields = 32;
@@ -85,7 +87,8 @@ sealed class Speech
             return null;
         ReadOnlySpan<byte> text = record[_before.Length..^_after.Length];
         Span<byte> raw = stackalloc byte[Fields / 2];
-        if (Convert.FromHexString(text[..Fields], raw, out _, out _) != System.Buffers.OperationStatus.Done || !text[Fields..].SequenceEqual(_pattern))
+        if (Convert.FromHexString(text[..Fields], raw, out _, out _) != System.Buffers.OperationStatus.Done
+            || !text[Fields..].SequenceEqual(_pattern))
             return null;
         return new Said(BinaryPrimitives.ReadInt32BigEndian(raw), BinaryPrimitives.ReadInt32BigEndian(raw[4..]),
             BinaryPrimitives.ReadInt64BigEndian(raw[8..]));

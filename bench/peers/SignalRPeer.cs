@@ -25,7 +25,8 @@ static class SignalRPeer
     {
         string? Room => Context.GetHttpContext()?.Request.Query["room"].FirstOrDefault();
 
-        public override Task OnConnectedAsync() => Room is { } room ? Groups.AddToGroupAsync(Context.ConnectionId, room) : Task.CompletedTask;
+        public override Task OnConnectedAsync() =>
+            Room is { } room ? Groups.AddToGroupAsync(Context.ConnectionId, room) : Task.CompletedTask;
 
         public Task Say(string text)
         {

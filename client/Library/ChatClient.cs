@@ -7,8 +7,8 @@ using System.Text.Json.Nodes;
 namespace ChatMinimal.Client;
 
 /// <summary>
-/// A client in one room, in chat.v1: sees every message exactly once and in order, and has each of its own said exactly once. It remembers its
-/// position and what is not acknowledged; each connection resumes after the one and sends the other again.
+/// A client in one room, in chat.v1: sees every message exactly once and in order, and has each of its own said exactly once. It remembers
+/// its position and what is not acknowledged; each connection resumes after the one and sends the other again.
 /// </summary>
 public sealed class ChatClient
 {
@@ -26,7 +26,8 @@ public sealed class ChatClient
     /// <param name="unacknowledged">What an earlier client of this program had not been acknowledged.</param>
     /// <param name="clock">Null: the system's.</param>
     /// <exception cref="ArgumentException">This is no address of a server.</exception>
-    public ChatClient(Uri server, string? room = null, string? name = null, Position? position = null, IEnumerable<(string Key, string Text)>? unacknowledged = null, TimeProvider? clock = null)
+    public ChatClient(Uri server, string? room = null, string? name = null, Position? position = null,
+        IEnumerable<(string Key, string Text)>? unacknowledged = null, TimeProvider? clock = null)
     {
         (_handshake, _clock, Position) = (new Handshake(server, room, name), clock ?? TimeProvider.System, position);
         foreach ((string key, string text) in unacknowledged ?? [])
@@ -42,13 +43,17 @@ public sealed class ChatClient
     /// <summary>What was said and is not acknowledged yet, in order.</summary>
     public IReadOnlyList<(string Key, string Text)> Unacknowledged => _outbox.All;
 
-    /// <summary>Says this, after what was said before. Completes with its seq once it is committed, or with a <see cref="ChatRefusedException"/>.</summary>
+    /// <summary>
+    /// Says this, after what was said before. Completes with its seq once it is committed, or with a <see cref="ChatRefusedException"/>.
+    /// </summary>
     public Task<long> SayAsync(string text) => _outbox.Add(Guid.NewGuid().ToString(), text);
 
     /// <summary>Nothing more will be said: the reading ends once all of it is acknowledged.</summary>
     public void Complete() => _outbox.Complete();
 
-    /// <summary>The messages, for as long as one reads them; by one reader at a time. Messages travel, one's own included, while this runs.</summary>
+    /// <summary>
+    /// The messages, for as long as one reads them; by one reader at a time. Messages travel, one's own included, while this runs.
+    /// </summary>
     /// <exception cref="WebSocketException">The first connection fails. Later ones are tried again.</exception>
     /// <exception cref="ChatRefusedException">The server does not let this client in, and why.</exception>
     public async IAsyncEnumerable<Message> ReadAsync([EnumeratorCancellation] CancellationToken cancel = default)
@@ -129,13 +134,17 @@ public sealed class ChatClient
             }
         }
         catch (WebSocketException) { } // the link is down
-        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException) { } // it does not speak chat.v1
+        catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException)
+        {
+            // It does not speak chat.v1
+        }
         return null;
     }
 
     Message Take(JsonObject told)
     {
-        var message = new Message((long)told["seq"]!, ((DateTime)told["at"]!).ToUniversalTime(), (string?)told["name"], (string)told["text"]!, (string?)told["key"]);
+        var message = new Message((long)told["seq"]!, ((DateTime)told["at"]!).ToUniversalTime(), (string?)told["name"],
+            (string)told["text"]!, (string?)told["key"]);
         Position = Position! with { Seq = message.Seq, At = (string?)told["at"] };
         _outbox.Acknowledge(message.Key, message.Seq);
         return message;

@@ -9,5 +9,6 @@ public sealed class ChatRefusedException(string detail, HttpStatusCode? status =
     public HttpStatusCode? Status => status;
 
     /// <summary>Whether it may be let in later: there was no place, or too much from this address.</summary>
-    public bool MayPass => status is HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests or >= HttpStatusCode.InternalServerError;
+    public bool MayPass =>
+        status is HttpStatusCode.ServiceUnavailable or HttpStatusCode.TooManyRequests or >= HttpStatusCode.InternalServerError;
 }

@@ -20,7 +20,12 @@ sealed class Handshake
     public Handshake(Uri server, string? room, string? name)
     {
         var address = new UriBuilder(server) { Fragment = "" };
-        address.Scheme = address.Scheme switch { "http" or "ws" => "ws", "https" or "wss" => "wss", _ => throw new ArgumentException(Accepted, nameof(server)) };
+        address.Scheme = address.Scheme switch
+        {
+            "http" or "ws" => "ws",
+            "https" or "wss" => "wss",
+            _ => throw new ArgumentException(Accepted, nameof(server))
+        };
         _server = address.Uri;
         _query = [server.Query.TrimStart('?'), Pair("room", room), Pair("name", name)];
     }
@@ -82,7 +87,8 @@ sealed class Handshake
         {
             HttpResponseMessage response = await base.SendAsync(request, cancel);
             if (response.StatusCode >= HttpStatusCode.BadRequest)
-                Refusal = new ChatRefusedException(await DetailAsync(response, cancel) ?? $"{(int)response.StatusCode} {response.ReasonPhrase}", response.StatusCode);
+                Refusal = new ChatRefusedException(await DetailAsync(response, cancel)
+                    ?? $"{(int)response.StatusCode} {response.ReasonPhrase}", response.StatusCode);
             return response;
         }
 
@@ -97,10 +103,12 @@ sealed class Handshake
             if (response.Content.Headers.ContentType?.MediaType != "application/problem+json")
                 return null;
             var body = new byte[Longest];
-            int length = await (await response.Content.ReadAsStreamAsync(cancel)).ReadAtLeastAsync(body, Longest, throwOnEndOfStream: false, cancel);
+            int length = await (await response.Content.ReadAsStreamAsync(cancel))
+                .ReadAtLeastAsync(body, Longest, throwOnEndOfStream: false, cancel);
             try
             {
-                return JsonNode.Parse(body.AsSpan(0, length)) is JsonObject problem && problem["detail"] is JsonValue detail && detail.TryGetValue(out string? text) ? text : null;
+                return JsonNode.Parse(body.AsSpan(0, length)) is JsonObject problem && problem["detail"] is JsonValue detail
+                    && detail.TryGetValue(out string? text) ? text : null;
             }
             catch (JsonException)
             {

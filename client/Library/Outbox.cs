@@ -1,6 +1,8 @@
 namespace ChatMinimal.Client;
 
-/// <summary>The outbox is what was said and is not acknowledged yet, in order. Each text has a key, so that to send it again adds nothing.</summary>
+/// <summary>
+/// The outbox is what was said and is not acknowledged yet, in order. Each text has a key, so that to send it again adds nothing.
+/// </summary>
 sealed class Outbox
 {
     readonly Lock _lock = new();

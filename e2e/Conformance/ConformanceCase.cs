@@ -32,7 +32,9 @@ sealed class CaseBuilder(Dialect dialect, string group)
 
     public byte[] Payload(string text) => Payload(Encoding.UTF8.GetBytes(text));
 
-    /// <summary>The payload of a message that is exactly so long; what is too short for chat.v1 to say something is refused there.</summary>
+    /// <summary>
+    /// The payload of a message that is exactly so long; what is too short for chat.v1 to say something is refused there.
+    /// </summary>
     public (byte[] Payload, string Told) Payload(int length)
     {
         int around = dialect == Dialect.Plain ? 0 : Before.Length - "KEY".Length - "TEXT".Length + $"k{_keys + 1}".Length;
@@ -80,7 +82,9 @@ sealed class CaseBuilder(Dialect dialect, string group)
         return ClientFrame.Of(0x88, payload);
     }
 
-    /// <summary>How what the server answered is written down. Messages and pongs take different ways, and may overtake each other.</summary>
+    /// <summary>
+    /// How what the server answered is written down. Messages and pongs take different ways, and may overtake each other.
+    /// </summary>
     public static string Answer(IReadOnlyCollection<string> texts, IReadOnlyCollection<string> pongs, string end)
     {
         var told = new StringBuilder();

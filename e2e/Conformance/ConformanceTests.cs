@@ -34,7 +34,8 @@ public sealed class ConformanceTests
         var one = (ConformanceCase)the;
         Assert.That(await AnswerAsync(one.Dialect, [one.Sent]), Is.EqualTo(one.Expected));
         var random = new Random(one.ToString().Length);
-        Assert.That(await AnswerAsync(one.Dialect, Cut(one.Sent, random)), Is.EqualTo(one.Expected), "the same in pieces, the first of them in the handshake's segment");
+        Assert.That(await AnswerAsync(one.Dialect, Cut(one.Sent, random)), Is.EqualTo(one.Expected),
+            "the same in pieces, the first of them in the handshake's segment");
     }
 
     [TestCase(Dialect.Plain), TestCase(Dialect.Chat)]
@@ -61,7 +62,8 @@ public sealed class ConformanceTests
 
     static async Task<string> AnswerAsync(Dialect dialect, byte[][] pieces)
     {
-        using RawPeer peer = await ConnectAsync(dialect, $"?room=case-{Interlocked.Increment(ref s_rooms)}", pieces.Length > 1 ? pieces[0] : []);
+        using RawPeer peer =
+            await ConnectAsync(dialect, $"?room=case-{Interlocked.Increment(ref s_rooms)}", pieces.Length > 1 ? pieces[0] : []);
         Task writing = WriteAsync(peer, pieces.Length > 1 ? pieces[1..] : pieces);
         string answer = await AnswerAsync(peer);
         await writing;
@@ -75,9 +77,11 @@ public sealed class ConformanceTests
     }
 
     static Task<RawPeer> ConnectAsync(Dialect dialect, string query, byte[] first) =>
-        RawPeer.UpgradeAsync(ConformanceServer.Port, "/ws" + query, dialect == Dialect.Plain ? "" : "\nSec-WebSocket-Protocol: chat.v1", first: first);
+        RawPeer.UpgradeAsync(ConformanceServer.Port, "/ws" + query, dialect == Dialect.Plain ? "" : "\nSec-WebSocket-Protocol: chat.v1",
+            first: first);
 
-    // All that the server writes, until it ends its side of TCP, which it does by itself (section 7.1.1); where a frame is not as a server's must be, that is the answer.
+    // All that the server writes, until it ends its side of TCP, which it does by itself (section 7.1.1); where a frame is not as a
+    // server's must be, that is the answer.
     static async Task<string> AnswerAsync(RawPeer peer)
     {
         List<string> texts = [], pongs = [];

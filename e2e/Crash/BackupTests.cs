@@ -21,7 +21,8 @@ public sealed class BackupTests : IDisposable
         for (int i = 1; i <= 6; i++)
             await http.PostAsync("/messages?name=Ana", new StringContent($"text {i}"));
         string[] rows = (await RunAsync("'select * from message limit 5'")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        Assert.That(rows.Select(row => row.Split('|')).Select(row => $"{row[0]} {row[1]} {row[3]} {row[4]}"), Is.EqualTo(Enumerable.Range(1, 5).Select(i => $"salon {i} Ana text {i}")));
+        Assert.That(rows.Select(row => row.Split('|')).Select(row => $"{row[0]} {row[1]} {row[3]} {row[4]}"),
+            Is.EqualTo(Enumerable.Range(1, 5).Select(i => $"salon {i} Ana text {i}")));
     }
 
     [TestCase("stopped"), TestCase("killed")]
@@ -29,7 +30,8 @@ public sealed class BackupTests : IDisposable
     {
         await using var server = new CrashServer();
         var tally = new Tally();
-        CrashClient[] clients = [.. Enumerable.Range(0, 6).Select(i => new CrashClient(() => server.Port, $"chat{i}", isChat: true, i, tally))];
+        CrashClient[] clients =
+            [.. Enumerable.Range(0, 6).Select(i => new CrashClient(() => server.Port, $"chat{i}", isChat: true, i, tally))];
         using CancellationTokenSource limit = Rig.Patience(Rig.TestLimit), stop = Rig.Patience(Rig.TestLimit);
         await server.StartAsync();
         Task[] talking = [.. clients.Select(client => client.RunAsync(server.Up, stop.Token))];
@@ -57,19 +59,29 @@ public sealed class BackupTests : IDisposable
             client.Dispose();
     }
 
-    static string Program => Environment.GetEnvironmentVariable("E2E_SERVER") is { Length: > 0 } published ? $"'{published}'" : $"dotnet '{BuiltProcess.PathOf("Server")}'";
+    static string Program =>
+        Environment.GetEnvironmentVariable("E2E_SERVER") is { Length: > 0 } published
+            ? $"'{published}'"
+            : $"dotnet '{BuiltProcess.PathOf("Server")}'";
 
     // The line of the README that has this in it.
     async Task<string> RunAsync(string part, string? file = null)
     {
         string[] readme = await File.ReadAllLinesAsync(Path.Combine(BuiltProcess.PathOf("Root"), "README.md"));
-        string command = readme.Single(line => line.StartsWith("    ", StringComparison.Ordinal) && line.Contains(part, StringComparison.Ordinal)).Trim();
+        string command = readme.Single(line => line.StartsWith("    ", StringComparison.Ordinal)
+            && line.Contains(part, StringComparison.Ordinal)).Trim();
         if (command.StartsWith("sqlite3 ", StringComparison.Ordinal) && Proxies.Programs.Find("sqlite3") is null)
             Assert.Ignore("sqlite3 is not installed");
         string here = command.Replace("/var/lib/chatminimal/chat.db", file ?? _folder.File, StringComparison.Ordinal)
             .Replace("/backup/chat.db", Path.Combine(Folder, "backup.db"), StringComparison.Ordinal)
-            .Replace("chatminimal backup", $"{Program} backup", StringComparison.Ordinal).Replace("chatminimal restore", $"{Program} restore", StringComparison.Ordinal);
-        using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", $"systemctl() {{ :; }}; {here}"]) { WorkingDirectory = Folder, RedirectStandardOutput = true, RedirectStandardError = true })!;
+            .Replace("chatminimal backup", $"{Program} backup", StringComparison.Ordinal)
+                .Replace("chatminimal restore", $"{Program} restore", StringComparison.Ordinal);
+        using var shell = Process.Start(new ProcessStartInfo("sh", ["-c", $"systemctl() {{ :; }}; {here}"])
+        {
+            WorkingDirectory = Folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        })!;
         using CancellationTokenSource limit = Rig.Patience(Rig.TestLimit);
         Task<string> output = shell.StandardOutput.ReadToEndAsync(limit.Token), error = shell.StandardError.ReadToEndAsync(limit.Token);
         await shell.WaitForExitAsync(limit.Token);

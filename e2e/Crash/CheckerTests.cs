@@ -35,21 +35,24 @@ public sealed class CheckerTests
 
     [Test]
     public void A_history_in_which_all_promises_were_kept_passes() => Assert.That(
-        Check(s_kept, Chat("a", s_kept, A(1), A(2)), Chat("b", s_kept[1..], B(1), B(2)), Plain("p", (A(1), 1), (B(1), 1), (B(2), 2))), Is.Empty);
+        Check(s_kept, Chat("a", s_kept, A(1), A(2)), Chat("b", s_kept[1..], B(1), B(2)), Plain("p", (A(1), 1), (B(1), 1), (B(2), 2))),
+            Is.Empty);
 
     [Test]
     public void Broadcast_before_commit_is_caught() // seen, then killed before it was kept
     {
         Assert.That(Check(s_kept, Chat("a", [.. s_kept, new(5, A(3))], A(1), A(2), A(3)), Chat("b", s_kept, B(1), B(2))),
             Has.Some.Contains("seen and not kept: 5").And.Some.Contains("acknowledged and not kept"));
-        Assert.That(Check(s_kept, Chat("a", s_kept, A(1), A(2)), Chat("b", s_kept, B(1), B(2)), Plain("p", (B(2), 1), (A(9), 1))), Has.Some.Contains("seen and not kept"));
+        Assert.That(Check(s_kept, Chat("a", s_kept, A(1), A(2)), Chat("b", s_kept, B(1), B(2)), Plain("p", (B(2), 1), (A(9), 1))),
+            Has.Some.Contains("seen and not kept"));
     }
 
     [Test]
     public void The_number_of_a_lost_message_given_again_is_caught()
     {
         List<Entry> other = [.. s_kept[..3], new(4, A(3))];
-        Assert.That(Check(s_kept, Chat("a", other, A(1), A(2), A(3)), Chat("b", s_kept, B(1), B(2))), Has.Some.Contains("seen otherwise than kept: 4"));
+        Assert.That(Check(s_kept, Chat("a", other, A(1), A(2), A(3)), Chat("b", s_kept, B(1), B(2))),
+            Has.Some.Contains("seen otherwise than kept: 4"));
     }
 
     [Test]
@@ -63,8 +66,10 @@ public sealed class CheckerTests
     public void A_resume_that_is_off_by_one_is_caught_in_either_direction()
     {
         Transcript[] others = [Chat("b", s_kept, B(1), B(2))];
-        Assert.That(Check(s_kept, [Chat("a", [s_kept[0], s_kept[2], s_kept[3]], A(1), A(2)), .. others]), Has.Some.Contains("hole: 3 after 1"));
-        Assert.That(Check(s_kept, [Chat("a", [s_kept[0], s_kept[1], s_kept[1], s_kept[2], s_kept[3]], A(1), A(2)), .. others]), Has.Some.Contains("seen twice or out of order: 2 after 2"));
+        Assert.That(Check(s_kept, [Chat("a", [s_kept[0], s_kept[2], s_kept[3]], A(1), A(2)), .. others]),
+            Has.Some.Contains("hole: 3 after 1"));
+        Assert.That(Check(s_kept, [Chat("a", [s_kept[0], s_kept[1], s_kept[1], s_kept[2], s_kept[3]], A(1), A(2)), .. others]),
+            Has.Some.Contains("seen twice or out of order: 2 after 2"));
         Assert.That(Check(s_kept, [Chat("a", s_kept[..3], A(1), A(2)), .. others]), Has.Some.Contains("hole at the end"));
     }
 
@@ -73,7 +78,8 @@ public sealed class CheckerTests
     {
         Transcript a = Chat("a", [], A(1), A(2)), b = Chat("b", [], B(1), B(2));
         Assert.That(Checker.Check([s_kept[0], s_kept[2]], [a, b], isOver: false), Has.Some.Contains("hole in the file: 3 follows 1"));
-        Assert.That(Checker.Check([new(1, A(1).Replace("x y", "x z", StringComparison.Ordinal))], [a, b], isOver: false), Has.Some.Contains("damaged: 1"));
+        Assert.That(Checker.Check([new(1, A(1).Replace("x y", "x z", StringComparison.Ordinal))], [a, b], isOver: false),
+            Has.Some.Contains("damaged: 1"));
         Assert.That(Checker.Check([new(1, A(7))], [a, b], isOver: false), Has.Some.Contains("never said: 1"));
         Assert.That(Checker.Check([new(1, A(2)), new(2, A(1))], [a, b], isOver: false), Has.Some.Contains("changed places"));
         var plain = new Transcript("a", isChat: false) { Said = { A(1), A(2), A(3) }, Begins = { 0, 2 } };
@@ -107,9 +113,11 @@ public sealed class CheckerTests
         alsoTold.BeginLog("f");
         alsoTold.Heard.AddRange(restored);
         Assert.That(Checker.Check(restored, [told, alsoTold], epoch: "f"), Is.Empty);
-        Assert.That(Checker.Check(restored, [told, Chat("b", s_kept, B(1), B(2))], epoch: "f"), Has.Some.Contains("untold: it is in another log"));
+        Assert.That(Checker.Check(restored, [told, Chat("b", s_kept, B(1), B(2))], epoch: "f"),
+            Has.Some.Contains("untold: it is in another log"));
         Transcript mixed = Chat("b", [.. s_kept[..2], new(3, A(3))], B(1));
-        Assert.That(Checker.Check(restored, [told, mixed], epoch: "f"), Has.Some.Contains("untold: 3 is"), "the old epoch with a number given twice");
+        Assert.That(Checker.Check(restored, [told, mixed], epoch: "f"), Has.Some.Contains("untold: 3 is"),
+            "the old epoch with a number given twice");
     }
 
     [Test]

@@ -76,7 +76,11 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
                     await talking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 }
             }
-            catch (Exception error) when (error is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException) { } // again
+            catch (Exception error)
+                when (error is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException)
+            {
+                // Again
+            }
         }
         _ended.SetResult();
     }

@@ -28,7 +28,8 @@ sealed class CrashServer : IAsyncDisposable
     }
 
     /// <summary>One more on the same file.</summary>
-    public BuiltProcess Another() => BuiltProcess.Server("Development", "--urls", $"http://127.0.0.1:{_port}", "--Chat:Database", File, "--Chat:MessagesPerSecond", "0");
+    public BuiltProcess Another() =>
+        BuiltProcess.Server("Development", "--urls", $"http://127.0.0.1:{_port}", "--Chat:Database", File, "--Chat:MessagesPerSecond", "0");
 
     /// <summary>By kill -9, or as asked for.</summary>
     public async Task EndAsync(bool kindly = false)
@@ -51,7 +52,8 @@ sealed class CrashServer : IAsyncDisposable
     /// <summary>The first column of what the file has to say to this.</summary>
     public List<string> Sql(string sql) => Read(sql, row => $"{row.GetValue(0)}");
 
-    public List<Entry> Kept() => Read("SELECT seq, text FROM message WHERE room = 'salon' ORDER BY seq", row => new Entry(row.GetInt64(0), row.GetString(1)));
+    public List<Entry> Kept() =>
+        Read("SELECT seq, text FROM message WHERE room = 'salon' ORDER BY seq", row => new Entry(row.GetInt64(0), row.GetString(1)));
 
     public ValueTask DisposeAsync()
     {

@@ -76,7 +76,11 @@ public sealed class FaultTests
         string before = "";
         using (var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database", folder.File))
         {
-            using var http = new HttpClient { BaseAddress = new Uri("http" + (await server.ReadUntilAsync("démarré sur ws")).Split("sur ws")[1]) };
+            using var http = new HttpClient
+            {
+                BaseAddress =
+                new Uri("http" + (await server.ReadUntilAsync("démarré sur ws")).Split("sur ws")[1])
+            };
             await http.PostAsync("/messages", new StringContent("lost"));
             before = (string)(await GetAsync(http))["epoch"]!;
             server.Kill();
@@ -130,7 +134,8 @@ public sealed class FaultTests
         }
     }
 
-    [TestCase("damaged", "file is not a database"), TestCase("cut", "cannot be used"), TestCase("newer", "was written by a newer ChatMinimal"), TestCase("foreign", "is another program's database")]
+    [TestCase("damaged", "file is not a database"), TestCase("cut", "cannot be used"),
+        TestCase("newer", "was written by a newer ChatMinimal"), TestCase("foreign", "is another program's database")]
     public async Task A_file_that_is_not_whole_or_not_ours_is_refused_at_the_start_and_left_as_it_is(string how, string told)
     {
         using var folder = new ChatFolder();
@@ -275,7 +280,8 @@ public sealed class FaultTests
 
     static async Task<JsonObject> GetAsync(HttpClient http) => JsonNode.Parse(await http.GetStringAsync("/messages"))!.AsObject();
 
-    static async Task<List<string>> TextsAsync(HttpClient http) => [.. (await GetAsync(http))["messages"]!.AsArray().Select(message => (string)message!["text"]!)];
+    static async Task<List<string>> TextsAsync(HttpClient http) =>
+        [.. (await GetAsync(http))["messages"]!.AsArray().Select(message => (string)message!["text"]!)];
 
     sealed class WallClock : TimeProvider
     {

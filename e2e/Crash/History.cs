@@ -56,10 +56,13 @@ static class Numbered
             && checksum == Checksum(client, number, filler) ? (client, number) : null;
 
     static string Checksum(string client, int number, string filler) =>
-        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{client} {number} {filler}"))).AsSpan(0, 4));
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
+            $"{client} {number} {filler}"))).AsSpan(0, 4));
 }
 
-/// <summary>The checker holds what everyone went through against what the file has. It knows the promises, and nothing of the server.</summary>
+/// <summary>
+/// The checker holds what everyone went through against what the file has. It knows the promises, and nothing of the server.
+/// </summary>
 static class Checker
 {
     /// <summary>Every broken promise, in words. Empty: all were kept.</summary>
@@ -67,7 +70,8 @@ static class Checker
     /// <param name="isOver">Whether everyone had time to say and hear everything.</param>
     /// <param name="epoch">The file's, when it may have become another log, which is to be told; null: it may not.</param>
     /// <param name="removed">What a moderator has deleted.</param>
-    public static IEnumerable<string> Check(IReadOnlyList<Entry> kept, IReadOnlyList<Transcript> transcripts, bool isOver = true, string? epoch = null, IReadOnlySet<string>? removed = null)
+    public static IEnumerable<string> Check(IReadOnlyList<Entry> kept, IReadOnlyList<Transcript> transcripts, bool isOver = true,
+        string? epoch = null, IReadOnlySet<string>? removed = null)
     {
         for (int i = 0; i < kept.Count; i++)
             if (kept[i].Seq != kept[0].Seq + i && removed is null)
@@ -108,7 +112,8 @@ static class Checker
                     yield return $"{transcript.Client}: its own words changed places";
             }
 
-            foreach (string broken in transcript.IsChat ? CheckChat(transcript, kept, bySeq, isOver, removed) : CheckPlain(transcript, inFile))
+            foreach (string broken in transcript.IsChat ? CheckChat(transcript, kept, bySeq, isOver, removed) : CheckPlain(transcript,
+                inFile))
                 yield return $"{transcript.Client}: {broken}";
         }
         foreach (string broken in CheckLogs(transcripts))
@@ -122,11 +127,13 @@ static class Checker
         foreach (Transcript transcript in transcripts)
             for (int log = 0; log < transcript.Logs.Count; log++)
                 foreach (Entry entry in transcript.HeardIn(log))
-                    if (!heard.TryAdd((transcript.Logs[log].Epoch, entry.Seq), entry.Text) && heard[(transcript.Logs[log].Epoch, entry.Seq)] is var first && first != entry.Text)
+                    if (!heard.TryAdd((transcript.Logs[log].Epoch, entry.Seq), entry.Text)
+                        && heard[(transcript.Logs[log].Epoch, entry.Seq)] is var first && first != entry.Text)
                         yield return $"{transcript.Client}: untold: {entry.Seq} is {Short(first)} and {Short(entry.Text)} in one log";
     }
 
-    static IEnumerable<string> CheckChat(Transcript transcript, IReadOnlyList<Entry> kept, Dictionary<long, string> bySeq, bool isOver, IReadOnlySet<string>? removed)
+    static IEnumerable<string> CheckChat(Transcript transcript, IReadOnlyList<Entry> kept, Dictionary<long, string> bySeq, bool isOver,
+        IReadOnlySet<string>? removed)
     {
         for (int log = 0; log < transcript.Logs.Count; log++)
         {
@@ -140,7 +147,8 @@ static class Checker
                     yield return $"seen otherwise than kept: {heard.Seq} {Short(heard.Text)}, {Short(text)}";
                 if (before is { } last && heard.Seq <= last.Seq)
                     yield return $"seen twice or out of order: {heard.Seq} after {last.Seq}";
-                else if (before is { Seq: var seq } && heard.Seq != seq + 1 && !(isLast && transcript.Gaps.TryGetValue(seq + 1, out long to) && to >= heard.Seq - 1) && (isLast || removed is null))
+                else if (before is { Seq: var seq } && heard.Seq != seq + 1
+                    && !(isLast && transcript.Gaps.TryGetValue(seq + 1, out long to) && to >= heard.Seq - 1) && (isLast || removed is null))
                     yield return $"hole: {heard.Seq} after {seq}";
                 before = heard;
             }

@@ -55,7 +55,8 @@ public sealed class SocketFileTests : IDisposable
         Assert.That(await File.ReadAllTextAsync(Path), Is.EqualTo("a letter"));
     }
 
-    BuiltProcess Start(string? database = null) => BuiltProcess.Server("Production", "--urls", $"http://unix:{Path}", $"--Chat:Database={database ?? _folder.File}");
+    BuiltProcess Start(string? database = null) =>
+        BuiltProcess.Server("Production", "--urls", $"http://unix:{Path}", $"--Chat:Database={database ?? _folder.File}");
 
     HttpClient Client() => new(new SocketsHttpHandler
     {

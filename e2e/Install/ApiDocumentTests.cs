@@ -17,9 +17,12 @@ public sealed class ApiDocumentTests
     {
         string program = File.ReadAllText(Path.Combine(BuiltProcess.PathOf("Root"), "server", "Program.cs"));
         IEnumerable<string> routes = Regex.Matches(program, @"app\.Map(?<one>Get)?\w*\(""(?<route>/[^""]*)""(?:, \[(?<methods>[^\]]*)\])?")
-            .SelectMany(match => (match.Groups["methods"].Success ? match.Groups["methods"].Value.Split(", ") : ["\"GET\""]).Select(method => $"{method.Trim('"')} {match.Groups["route"].Value}"))
+            .SelectMany(match => (match.Groups["methods"].Success ? match.Groups["methods"].Value.Split(", ") : ["\"GET\""])
+                .Select(method => $"{method.Trim('"')} {match.Groups["route"].Value}"))
             .Where(route => !route.Contains(" /lab/", StringComparison.Ordinal)); // Development's
-        Assert.That(s_http["paths"]!.AsObject().SelectMany(path => path.Value!.AsObject().Select(method => $"{method.Key.ToUpperInvariant()} {path.Key}")), Is.EquivalentTo(routes));
+        Assert.That(s_http["paths"]!.AsObject()
+            .SelectMany(path => path.Value!.AsObject().Select(method => $"{method.Key.ToUpperInvariant()} {path.Key}")),
+                Is.EquivalentTo(routes));
     }
 
     [Test]
@@ -31,11 +34,17 @@ public sealed class ApiDocumentTests
         await AnswersAsync(http, HttpMethod.Post, "/messages", "?name=Ana", new StringContent("Bonjour"), HttpStatusCode.Created);
         await AnswersAsync(http, HttpMethod.Post, "/messages", "", Json("""{"text":"Bonjour","key":"k"}"""), HttpStatusCode.Created);
         await AnswersAsync(http, HttpMethod.Post, "/messages", "", Json("""{"text":"Bonjour","key":"k"}"""), HttpStatusCode.OK);
-        await AnswersAsync(http, HttpMethod.Post, "/messages", "", Json("""{"text":"autre","key":"k"}"""), HttpStatusCode.UnprocessableEntity);
-        await AnswersAsync(http, HttpMethod.Post, "/messages", "", new FormUrlEncodedContent([new("text", "un formulaire")]), HttpStatusCode.Created);
-        await AnswersAsync(http, HttpMethod.Post, "/messages", "", new MultipartFormDataContent { { new StringContent("des parties"), "text" } }, HttpStatusCode.Created);
-        await AnswersAsync(http, HttpMethod.Post, "/messages", "", new ByteArrayContent([1]) { Headers = { ContentType = new MediaTypeHeaderValue("image/png") } }, HttpStatusCode.UnsupportedMediaType);
-        await AnswersAsync(http, HttpMethod.Post, "/messages", "", new StringContent(new string('x', 101)), HttpStatusCode.RequestEntityTooLarge);
+        await AnswersAsync(http, HttpMethod.Post, "/messages", "", Json("""{"text":"autre","key":"k"}"""),
+            HttpStatusCode.UnprocessableEntity);
+        await AnswersAsync(http, HttpMethod.Post, "/messages", "", new FormUrlEncodedContent([new("text", "un formulaire")]),
+            HttpStatusCode.Created);
+        await AnswersAsync(http, HttpMethod.Post, "/messages", "",
+            new MultipartFormDataContent { { new StringContent("des parties"), "text" } }, HttpStatusCode.Created);
+        await AnswersAsync(http, HttpMethod.Post, "/messages", "",
+            new ByteArrayContent([1]) { Headers = { ContentType = new MediaTypeHeaderValue("image/png") } },
+                HttpStatusCode.UnsupportedMediaType);
+        await AnswersAsync(http, HttpMethod.Post, "/messages", "", new StringContent(new string('x', 101)),
+            HttpStatusCode.RequestEntityTooLarge);
         await AnswersAsync(http, HttpMethod.Post, "/messages", "?room=a%20b", new StringContent("x"), HttpStatusCode.BadRequest);
         foreach (string query in (string[])["", "?last=1", "?after=1", "?before=3&last=1"])
             await AnswersAsync(http, HttpMethod.Get, "/messages", query, null, HttpStatusCode.OK);
@@ -106,7 +115,8 @@ public sealed class ApiDocumentTests
     {
         while (types.Any(missing.Contains))
         {
-            JsonNode said = JsonNode.Parse(await peer.HearAsync() ?? throw new EndOfStreamException($"closed before {string.Join(", ", types)}"))!;
+            JsonNode said = JsonNode.Parse(await peer.HearAsync()
+                ?? throw new EndOfStreamException($"closed before {string.Join(", ", types)}"))!;
             string type = (string)said["type"]!;
             Assert.That(Messages("send"), Does.Contain(type));
             Check(s_sockets["components"]!["messages"]![type]!["payload"]!, said, said.ToJsonString());
@@ -121,7 +131,8 @@ public sealed class ApiDocumentTests
     static IEnumerable<string> Messages(string operation) =>
         s_sockets["operations"]![operation]!["messages"]!.AsArray().Select(message => ((string)message!["$ref"]!).Split('/')[^1]);
 
-    static async Task AnswersAsync(HttpClient http, HttpMethod method, string path, string query, HttpContent? content, HttpStatusCode expected)
+    static async Task AnswersAsync(HttpClient http, HttpMethod method, string path, string query, HttpContent? content,
+        HttpStatusCode expected)
     {
         using var request = new HttpRequestMessage(method, path + query) { Content = content };
         using HttpResponseMessage answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
@@ -178,7 +189,8 @@ public sealed class ApiDocumentTests
                     Assert.That((string)value!, Does.Match((string)pattern!), where);
                 break;
             case "boolean":
-                Assert.That(value!.GetValueKind(), Is.AnyOf(System.Text.Json.JsonValueKind.True, System.Text.Json.JsonValueKind.False), where);
+                Assert.That(value!.GetValueKind(), Is.AnyOf(System.Text.Json.JsonValueKind.True, System.Text.Json.JsonValueKind.False),
+                    where);
                 break;
         }
     }

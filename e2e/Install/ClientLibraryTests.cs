@@ -86,7 +86,8 @@ public sealed class ClientLibraryTests
     {
         using var server = ChatServer.Start(("InviteKey", "hush"), ("MaxMessageBytes", 20));
         ChatRefusedException refusal = (await Assert.ThrowsAsync<ChatRefusedException>(() => ReadAsync(new ChatClient(server.Http))))!;
-        Assert.That((refusal.Message, refusal.Status, refusal.MayPass), Is.EqualTo(("this chat is by invitation: ?invite=, or Authorization: Bearer", HttpStatusCode.Unauthorized, false)));
+        Assert.That((refusal.Message, refusal.Status, refusal.MayPass),
+            Is.EqualTo(("this chat is by invitation: ?invite=, or Authorization: Bearer", HttpStatusCode.Unauthorized, false)));
 
         var guest = new ChatClient(new Uri(server.Http, "?invite=hush"));
         Task<long> tooLong = guest.SayAsync("far too long for it, and more than eight times as long " + new string('x', 200));

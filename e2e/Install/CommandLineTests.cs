@@ -10,13 +10,16 @@ public sealed class CommandLineTests
     [Test]
     public void Every_option_is_in_the_table_once()
     {
-        string[] options = [.. typeof(ChatOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(property => property.CanWrite).Select(property => property.Name)];
+        string[] options = [.. typeof(ChatOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(property => property.CanWrite).Select(property => property.Name)];
         Assert.That(ChatOption.All.Select(option => option.Name), Is.EquivalentTo(options));
         foreach (ChatOption option in ChatOption.All)
-            Assert.That(option.Of(new ChatOptions()), Is.EqualTo(typeof(ChatOptions).GetProperty(option.Name)!.GetValue(new ChatOptions())), option.Name);
+            Assert.That(option.Of(new ChatOptions()),
+                Is.EqualTo(typeof(ChatOptions).GetProperty(option.Name)!.GetValue(new ChatOptions())), option.Name);
     }
 
-    [TestCase("--help"), TestCase("-h"), TestCase("-?"), TestCase("help"), TestCase("backup --help"), TestCase("--urls http://127.0.0.1:0 --help")]
+    [TestCase("--help"), TestCase("-h"), TestCase("-?"), TestCase("help"), TestCase("backup --help"),
+        TestCase("--urls http://127.0.0.1:0 --help")]
     public async Task Help_shows_every_option_with_its_default_and_unit_and_starts_nothing(string arguments)
     {
         using var server = BuiltProcess.Server("Production", arguments.Split(' '));
@@ -40,13 +43,15 @@ public sealed class CommandLineTests
     [Test]
     public async Task The_start_tells_where_it_is_what_it_is_and_what_is_not_at_its_default()
     {
-        using var server = BuiltProcess.Server("Production", "--urls=http://127.0.0.1:0", "--Chat:Database=", "--Chat:KeepDays=7", "--Chat:InviteKey=hush");
+        using var server = BuiltProcess.Server("Production", "--urls=http://127.0.0.1:0", "--Chat:Database=", "--Chat:KeepDays=7",
+            "--Chat:InviteKey=hush");
         Assert.That(await server.ReadUntilAsync("ChatMinimal "), Does.EndWith($"ChatMinimal {ProgramVersion.Text}, Production"));
         await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
         await server.ReadUntilAsync("Page: http://127.0.0.1:");
         await server.ReadUntilAsync("Only this machine can connect; to let others, start the server with --urls http://*:8765");
         await server.ReadUntilAsync("Messages are stored in memory only");
-        Assert.That(await server.ReadUntilAsync("Not at their default: "), Does.EndWith("Not at their default: Chat:KeepDays=7, Chat:InviteKey=(set)"), "and keeps the secret");
+        Assert.That(await server.ReadUntilAsync("Not at their default: "),
+            Does.EndWith("Not at their default: Chat:KeepDays=7, Chat:InviteKey=(set)"), "and keeps the secret");
         if (OperatingSystem.IsWindows())
             return; // where a process cannot be asked to stop
         server.Signal("TERM");
@@ -57,7 +62,8 @@ public sealed class CommandLineTests
     [Test]
     public async Task Health_is_0_while_the_server_can_commit_and_1_when_it_is_gone()
     {
-        using var server = BuiltProcess.Server("Production", "--urls=http://127.0.0.1:0", "--Chat:Database=", "--AllowedHosts=chat.example");
+        using var server = BuiltProcess.Server("Production", "--urls=http://127.0.0.1:0", "--Chat:Database=",
+            "--AllowedHosts=chat.example");
         string address = (await server.ReadUntilAsync("Page: ")).Split("Page: ")[1];
         using (var health = BuiltProcess.Server("Production", "health", "--urls", address, "--AllowedHosts=chat.example"))
             Assert.That(await health.EndAsync(), Is.EqualTo((0, "ok\n", "")));
@@ -83,6 +89,7 @@ public sealed class CommandLineTests
         Assert.That(lines, Has.Length.EqualTo(1500));
         using var http = new HttpClient { BaseAddress = server.Http };
         JsonArray messages = JsonNode.Parse(await http.GetStringAsync("/messages?room=cours&after=0&last=1000"))!["messages"]!.AsArray();
-        Assert.That(lines.Take(1000).Select(line => JsonNode.Parse(line)!.ToJsonString()), Is.EqualTo(messages.Select(message => message!.ToJsonString())));
+        Assert.That(lines.Take(1000).Select(line => JsonNode.Parse(line)!.ToJsonString()),
+            Is.EqualTo(messages.Select(message => message!.ToJsonString())));
     }
 }

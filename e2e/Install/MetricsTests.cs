@@ -10,16 +10,20 @@ public sealed class MetricsTests
 {
     static readonly string[] s_ours =
     [
-        "chatminimal_clients", "chatminimal_connections", "chatminimal_rooms", "chatminimal_messages_total", "chatminimal_deliveries_total", "chatminimal_sent_bytes_total",
-        "chatminimal_refusals_total", "chatminimal_given_up_total", "chatminimal_gaps_total", "chatminimal_failures_total", "chatminimal_commit_duration_seconds",
-        "chatminimal_commit_messages", "chatminimal_commit_failures_total", "chatminimal_queue_bytes", "chatminimal_wal_bytes", "chatminimal_disk_free_bytes", "chatminimal_memory_bytes",
+        "chatminimal_clients", "chatminimal_connections", "chatminimal_rooms", "chatminimal_messages_total",
+            "chatminimal_deliveries_total", "chatminimal_sent_bytes_total",
+        "chatminimal_refusals_total", "chatminimal_given_up_total", "chatminimal_gaps_total", "chatminimal_failures_total",
+            "chatminimal_commit_duration_seconds",
+        "chatminimal_commit_messages", "chatminimal_commit_failures_total", "chatminimal_queue_bytes", "chatminimal_wal_bytes",
+            "chatminimal_disk_free_bytes", "chatminimal_memory_bytes",
     ];
 
     [Test]
     public async Task Every_metric_is_there_during_a_load_and_the_dashboard_and_the_alerts_ask_for_nothing_else()
     {
         using var folder = new ChatFolder();
-        using BuiltProcess server = Start("--Chat:Database", folder.File, "--Chat:KeepMessages=10", "--Chat:MessagesPerSecond=0", "--Chat:WindowBytes=1024");
+        using BuiltProcess server =
+            Start("--Chat:Database", folder.File, "--Chat:KeepMessages=10", "--Chat:MessagesPerSecond=0", "--Chat:WindowBytes=1024");
         var address = new Uri((await server.ReadUntilAsync("Page: ")).Split("Page: ")[1]);
         server.Ignore();
         using var http = new HttpClient { BaseAddress = address };
@@ -37,7 +41,8 @@ public sealed class MetricsTests
         string epoch = ana.Epoch;
         using Peer late = await Peer.ConnectAsync(WebSocketOf(address), "chat.v1", $"after=1&epoch={epoch}");
         await late.HearAsync("gap");
-        using (Peer wrong = await Peer.ConnectAsync(WebSocketOf(address), null)) // given up: it lags in the plain dialect, or breaks the protocol
+        // Given up: it lags in the plain dialect, or breaks the protocol
+        using (Peer wrong = await Peer.ConnectAsync(WebSocketOf(address), null))
             await wrong.SayAsync(new byte[] { 1 }, System.Net.WebSockets.WebSocketMessageType.Binary);
 
         Dictionary<string, double> series = Read(await http.GetStringAsync("/metrics"));
@@ -49,16 +54,19 @@ public sealed class MetricsTests
         Assert.That(series["chatminimal_gaps_total"], Is.AtLeast(1));
         Assert.That(series["chatminimal_refusals_total{reason=\"empty\"}"], Is.EqualTo(1));
         Assert.That(series["chatminimal_refusals_total{reason=\"400\"}"], Is.EqualTo(1));
-        Assert.That(series["chatminimal_commit_duration_seconds_count"], Is.EqualTo(series["chatminimal_commit_messages_count"]).And.AtLeast(1));
+        Assert.That(series["chatminimal_commit_duration_seconds_count"],
+            Is.EqualTo(series["chatminimal_commit_messages_count"]).And.AtLeast(1));
         Assert.That(series["chatminimal_commit_messages_sum"], Is.EqualTo(100));
         Assert.That(series["chatminimal_commit_messages_bucket{le=\"+Inf\"}"], Is.EqualTo(series["chatminimal_commit_messages_count"]));
         Assert.That(series["chatminimal_disk_free_bytes"], Is.Positive);
         Assert.That(series["chatminimal_memory_bytes"], Is.Positive);
-        Assert.That(names, Does.Contain("kestrel_active_connections").And.Contain("dotnet_gc_collections_total"), "Kestrel's and the runtime's are beside them");
+        Assert.That(names, Does.Contain("kestrel_active_connections").And.Contain("dotnet_gc_collections_total"),
+            "Kestrel's and the runtime's are beside them");
 
         foreach (string file in (string[])["dashboard.json", "alerts.yaml"])
         {
-            string[] asked = [.. Expressions(file).SelectMany(query => Regex.Matches(query, @"\b(?:chatminimal|dotnet|kestrel)_\w+").Select(match => match.Value))];
+            string[] asked = [.. Expressions(file).SelectMany(query =>
+            Regex.Matches(query, @"\b(?:chatminimal|dotnet|kestrel)_\w+").Select(match => match.Value))];
             Assert.That(asked, Is.Not.Empty);
             foreach (string name in asked.Except(["chatminimal_given_up_total"]))
                 Assert.That(series.Keys.Any(key => key.Split('{')[0] == name), Is.True, $"{file} asks for {name}");
@@ -74,7 +82,9 @@ public sealed class MetricsTests
         await server.ReadUntilAsync("Gave up (");
         server.Ignore();
         using var http = new HttpClient { BaseAddress = address };
-        Assert.That(Read(await http.GetStringAsync("/metrics")).Where(series => series.Key.StartsWith("chatminimal_given_up_total{code=", StringComparison.Ordinal)).Sum(series => series.Value), Is.EqualTo(1));
+        Assert.That(Read(await http.GetStringAsync("/metrics"))
+            .Where(series => series.Key.StartsWith("chatminimal_given_up_total{code=", StringComparison.Ordinal))
+                .Sum(series => series.Value), Is.EqualTo(1));
     }
 
     [Test]
@@ -89,7 +99,8 @@ public sealed class MetricsTests
     {
         string text = File.ReadAllText(Path.Combine(BuiltProcess.PathOf("Root"), "server", "deploy", file));
         return file.EndsWith(".json", StringComparison.Ordinal)
-            ? JsonNode.Parse(text)!["panels"]!.AsArray().SelectMany(panel => panel!["targets"]!.AsArray()).Select(target => (string)target!["expr"]!)
+            ? JsonNode.Parse(text)!["panels"]!.AsArray().SelectMany(panel => panel!["targets"]!.AsArray())
+                .Select(target => (string)target!["expr"]!)
             : text.Split('\n').Where(line => line.Contains("expr:", StringComparison.Ordinal));
     }
 

@@ -4,7 +4,10 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Install;
 
-/// <summary>What is packed is what one installs: the tool by dnx, the library by a program of one file. Only when asked for by name: it builds twice.</summary>
+/// <summary>
+/// What is packed is what one installs: the tool by dnx, the library by a program of one file. Only when asked for by name: it builds
+/// twice.
+/// </summary>
 public sealed class PackTests
 {
     static readonly string s_root = BuiltProcess.PathOf("Root");
@@ -20,8 +23,10 @@ public sealed class PackTests
                 await RunAsync(s_root, ["pack", project, "-c", "Release", "-o", packages, "--artifacts-path", build], cancel);
             string tool = Directory.GetFiles(packages, "chatminimal.*.nupkg").Single();
             using (ZipArchive package = ZipFile.OpenRead(tool))
-                foreach (string file in (string[])["README.md", "CHANGELOG.md", "THIRD-PARTY-NOTICES.md", "LICENSE", "/chatminimal.dll", "/wwwroot/index.html", "/appsettings.json"])
-                    Assert.That(package.Entries.Any(entry => entry.FullName == file || file[0] == '/' && entry.FullName.EndsWith(file, StringComparison.Ordinal)), Is.True, file);
+                foreach (string file in (string[])["README.md", "CHANGELOG.md", "THIRD-PARTY-NOTICES.md", "LICENSE", "/chatminimal.dll",
+                    "/wwwroot/index.html", "/appsettings.json"])
+                    Assert.That(package.Entries.Any(entry => entry.FullName == file || file[0] == '/'
+                        && entry.FullName.EndsWith(file, StringComparison.Ordinal)), Is.True, file);
 
             string[] dnx = ["dnx", "chatminimal", "--source", packages, "--yes", "--"];
             Assert.That(await RunAsync(folder.FullName, [.. dnx, "--version"], cancel), Does.Contain($"chatminimal {ProgramVersion.Text}"));
@@ -75,7 +80,12 @@ public sealed class PackTests
 
     static Process Start(string folder, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", arguments)
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        };
         start.Environment["DOTNET_NOLOGO"] = "1";
         if (folder != s_root) // nothing that was installed before counts, nor is anything left behind
             start.Environment["NUGET_PACKAGES"] = Path.Combine(folder, "installed");

@@ -16,8 +16,10 @@ public sealed class ReadmeTests
         string[] french = [.. Blocks(s_french)];
         Assert.That(french, Has.Length.GreaterThan(10));
         Assert.That(Blocks(s_english), Is.SupersetOf(french));
-        foreach (string inline in (string[])["dotnet run --project server -- --urls http://*:8765 --Chat:AllowedOrigins=null", "chatminimal --help", "chatminimal backup"])
-            Assert.That(s_english.Contains($"`{inline}", StringComparison.Ordinal) && s_french.Contains($"`{inline}", StringComparison.Ordinal), Is.True, inline);
+        foreach (string inline in (string[])["dotnet run --project server -- --urls http://*:8765 --Chat:AllowedOrigins=null",
+            "chatminimal --help", "chatminimal backup"])
+            Assert.That(s_english.Contains($"`{inline}", StringComparison.Ordinal)
+                && s_french.Contains($"`{inline}", StringComparison.Ordinal), Is.True, inline);
     }
 
     [Test]
@@ -33,18 +35,24 @@ public sealed class ReadmeTests
     {
         foreach (string file in (string[])["README.md", "README.fr.md", "CONTRIBUTING.md", "CHANGELOG.md", "client/Library/README.md"])
             foreach (Match link in Regex.Matches(Read(file), @"\]\((?!https?:|#)([^)#\s]+)"))
-                Assert.That(Path.Exists(Path.Combine(s_root, Path.GetDirectoryName(file)!, link.Groups[1].Value)), Is.True, $"{file}: {link.Groups[1].Value}");
+                Assert.That(Path.Exists(Path.Combine(s_root, Path.GetDirectoryName(file)!, link.Groups[1].Value)), Is.True,
+                    $"{file}: {link.Groups[1].Value}");
     }
 
     [Test]
     public void Every_event_of_the_log_is_in_its_table()
     {
-        string[] rows = [.. s_english.Split("| event | level | |")[1].Split("\n\n")[0].Split('\n').Select(row => row.Split('|')).Where(row => row.Length > 2).Select(row => row[1])];
+        string[] rows = [.. s_english.Split("| event | level | |")[1].Split("\n\n")[0].Split('\n').Select(row => row.Split('|'))
+            .Where(row => row.Length > 2).Select(row => row[1])];
         int[] documented = [.. rows.SelectMany(row => Regex.Matches(row, @"(\d+)(?: to (\d+))?"))
-            .SelectMany(match => Enumerable.Range(int.Parse(match.Groups[1].ValueSpan, null), match.Groups[2].Success ? int.Parse(match.Groups[2].ValueSpan, null) - int.Parse(match.Groups[1].ValueSpan, null) + 1 : 1))];
+            .SelectMany(match => Enumerable.Range(int.Parse(match.Groups[1].ValueSpan, null),
+                match.Groups[2].Success
+                    ? int.Parse(match.Groups[2].ValueSpan, null) - int.Parse(match.Groups[1].ValueSpan, null) + 1
+                    : 1))];
         int[] written = [.. Directory.EnumerateFiles(Path.Combine(s_root, "server"), "*.cs", SearchOption.AllDirectories)
             .Where(file => !file.Contains($"{Path.DirectorySeparatorChar}obj{Path.DirectorySeparatorChar}", StringComparison.Ordinal))
-            .SelectMany(file => Regex.Matches(File.ReadAllText(file), @"\[LoggerMessage\((\d+),")).Select(match => int.Parse(match.Groups[1].ValueSpan, null))];
+            .SelectMany(file => Regex.Matches(File.ReadAllText(file), @"\[LoggerMessage\((\d+),"))
+            .Select(match => int.Parse(match.Groups[1].ValueSpan, null))];
         Assert.That(written, Is.Unique);
         Assert.That(written, Is.SubsetOf(documented));
     }
@@ -54,18 +62,25 @@ public sealed class ReadmeTests
     {
         string notices = Read("THIRD-PARTY-NOTICES.md");
         foreach (string project in (string[])["server", "client"])
-            foreach ((string name, _) in JsonNode.Parse(Read($"{project}/packages.lock.json"))!["dependencies"]!["net10.0"]!.AsObject().Where(package => (string?)package.Value!["type"] != "Project"))
-                if (!name.StartsWith("Microsoft.Extensions.", StringComparison.Ordinal) && name != "Microsoft.NET.ILLink.Tasks" || name == "Microsoft.Extensions.Hosting.Systemd") // the others are ASP.NET Core's own, or the build's
+            foreach ((string name, _) in JsonNode.Parse(Read($"{project}/packages.lock.json"))!["dependencies"]!["net10.0"]!.AsObject()
+                .Where(package => (string?)package.Value!["type"] != "Project"))
+                // The others are ASP.NET Core's own, or the build's
+                if (!name.StartsWith("Microsoft.Extensions.", StringComparison.Ordinal) && name != "Microsoft.NET.ILLink.Tasks"
+                    || name == "Microsoft.Extensions.Hosting.Systemd")
                     Assert.That(Regex.IsMatch(notices, $@"\b{Regex.Escape(name)}\b"), Is.True, name);
     }
 
     [Test]
     public async Task The_unit_is_hardened_as_the_README_says()
     {
-        (int code, string output) = await RunAsync("systemd-analyze", "security", "--offline=yes", "--no-pager", Path.Combine(s_root, "server", "deploy", "chatminimal.service"));
+        (int code, string output) =
+            await RunAsync("systemd-analyze", "security", "--offline=yes", "--no-pager",
+                Path.Combine(s_root, "server", "deploy", "chatminimal.service"));
         if (code < 0)
             Assert.Ignore("there is no systemd-analyze here");
-        double exposure = double.Parse(Regex.Match(output, @"exposure level for \S+: ([\d.]+)").Groups[1].ValueSpan, System.Globalization.CultureInfo.InvariantCulture);
+        double exposure = double.Parse(
+            Regex.Match(output, @"exposure level for \S+: ([\d.]+)").Groups[1].ValueSpan,
+            System.Globalization.CultureInfo.InvariantCulture);
         Assert.That(exposure, Is.LessThan(2.5));
     }
 
@@ -91,7 +106,8 @@ public sealed class ReadmeTests
     {
         try
         {
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            using Process process =
+                Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
             string output = await process.StandardOutput.ReadToEndAsync(TestContext.CurrentContext.CancellationToken);
             await process.WaitForExitAsync(TestContext.CurrentContext.CancellationToken);
             return (process.ExitCode, output);

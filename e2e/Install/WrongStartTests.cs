@@ -18,38 +18,52 @@ public sealed class WrongStartTests
         yield return Wrong("--Chat:MaxRoms 3", "--Chat:MaxRoms is not an option; did you mean --Chat:MaxRooms?" + ListsAll);
         yield return Wrong("--database chat.db", "--database is not an option; did you mean --Chat:Database?" + ListsAll);
         yield return Wrong("--url http://*:80", "--url is not an option; did you mean --urls?" + ListsAll);
-        yield return Wrong("--Loging:LogLevel:Default=Debug", "--Loging:LogLevel:Default is not an option; did you mean --Logging:LogLevel:Default?" + ListsAll);
-        yield return Wrong("--urls http://127.0.0.1:0 http://127.0.0.2:0", "'http://127.0.0.2:0' is not understood: options begin with --, such as --urls http://localhost:8765");
+        yield return Wrong("--Loging:LogLevel:Default=Debug",
+            "--Loging:LogLevel:Default is not an option; did you mean --Logging:LogLevel:Default?" + ListsAll);
+        yield return Wrong("--urls http://127.0.0.1:0 http://127.0.0.2:0",
+            "'http://127.0.0.2:0' is not understood: options begin with --, such as --urls http://localhost:8765");
         yield return Wrong("--urls", "--urls needs a value: --urls=VALUE");
-        yield return Wrong("--Chat:PerAddressLoopback --Chat:Database=", "--Chat:PerAddressLoopback needs a value: --Chat:PerAddressLoopback=VALUE");
+        yield return Wrong("--Chat:PerAddressLoopback --Chat:Database=",
+            "--Chat:PerAddressLoopback needs a value: --Chat:PerAddressLoopback=VALUE");
         yield return Wrong("--Chat:MaxRooms=3 --Chat:MaxRooms=4", "--Chat:MaxRooms is given twice");
         yield return Wrong("--Chat:MaxRooms x", "Chat:MaxRooms: 'x' is not a number from 1 to 2147483647 (rooms)");
         yield return Wrong("--Chat:MaxRooms 0", "Chat:MaxRooms: '0' is not a number from 1 to 2147483647 (rooms)");
         yield return Wrong("--Chat:MaxConnections 1e3", "Chat:MaxConnections: '1e3' is not a number from 1 to 2147483647 (clients)");
         yield return Wrong("--Chat:KeepDays=-1", "Chat:KeepDays: '-1' is not a number from 0 to 36500 (days)");
         yield return Wrong("--Chat:WindowBytes=1MB", "Chat:WindowBytes: '1MB' is not a number from 1024 to 1073741824 (bytes)");
-        yield return Wrong("--Chat:MinFreeBytes=99999999999999999999", "Chat:MinFreeBytes: '99999999999999999999' is not a number from 0 to 9223372036854775807 (bytes)");
+        yield return Wrong("--Chat:MinFreeBytes=99999999999999999999",
+            "Chat:MinFreeBytes: '99999999999999999999' is not a number from 0 to 9223372036854775807 (bytes)");
         yield return Wrong("--Chat:KeepAliveSeconds=", "Chat:KeepAliveSeconds: '' is not a number from 1 to 3600 (seconds)");
         yield return Wrong("--Chat:Durability=always", "Chat:Durability: 'always' is neither normal nor full");
         yield return Wrong("--Chat:PerAddressLoopback=yes", "Chat:PerAddressLoopback: 'yes' is neither true nor false");
-        yield return Wrong("--Chat:AllowedOrigins=*", "Chat:AllowedOrigins: '*' is not an origin, such as https://chat.example; null is a page opened from disk, any is every site");
-        yield return Wrong("--Chat:Proxies=10.0.0.0/99", "Chat:Proxies: '10.0.0.0/99' is not an address or a network, such as 10.0.0.7 or 10.0.0.0/8");
-        yield return Wrong("--urls 8765", "urls: '8765' is not an address, such as http://localhost:8765, or http://*:8765 for other machines, too");
+        yield return Wrong("--Chat:AllowedOrigins=*",
+            "Chat:AllowedOrigins: '*' is not an origin, such as https://chat.example; null is a page opened from disk, any is every site");
+        yield return Wrong("--Chat:Proxies=10.0.0.0/99",
+            "Chat:Proxies: '10.0.0.0/99' is not an address or a network, such as 10.0.0.7 or 10.0.0.0/8");
+        yield return Wrong("--urls 8765",
+            "urls: '8765' is not an address, such as http://localhost:8765, or http://*:8765 for other machines, too");
         yield return Wrong("--urls ftp://localhost", "urls: 'ftp://localhost' begins with ftp://, and may begin with http:// or https://");
         yield return Wrong("--urls http://localhost:99999", "urls: 'http://localhost:99999' has no port from 0 to 65535");
-        yield return Wrong("--urls http://127.0.0.1:0/chat", "urls: 'http://127.0.0.1:0/chat' has a path, and may be no more than http://HOST:PORT");
+        yield return Wrong("--urls http://127.0.0.1:0/chat",
+            "urls: 'http://127.0.0.1:0/chat' has a path, and may be no more than http://HOST:PORT");
         yield return Wrong("--http_ports=80,81", "http_ports: '80,81' has no port from 0 to 65535");
         yield return Wrong("--urls http://192.0.2.1:21399", "cannot listen on http://192.0.2.1:21399: ");
         yield return Wrong("--urls https://127.0.0.1:0", "urls: https:// needs a certificate: --Kestrel:Certificates:Default:Path=FILE.pfx, or a .pem with --Kestrel:Certificates:Default:KeyPath");
-        yield return Wrong("--urls https://127.0.0.1:0 --Kestrel:Certificates:Default:Path=/none.pfx", $"Kestrel:Certificates:Default:Path: there is no file '{Path.GetFullPath("/none.pfx")}'");
-        yield return Wrong("--urls https://127.0.0.1:0 --Kestrel:Certificates:Default:Path=FOLDER/README.md", "Kestrel: the certificate cannot be used: ");
+        yield return Wrong("--urls https://127.0.0.1:0 --Kestrel:Certificates:Default:Path=/none.pfx",
+            $"Kestrel:Certificates:Default:Path: there is no file '{Path.GetFullPath("/none.pfx")}'");
+        yield return Wrong("--urls https://127.0.0.1:0 --Kestrel:Certificates:Default:Path=FOLDER/README.md",
+            "Kestrel: the certificate cannot be used: ");
         yield return Wrong("--Kestrel:Endpoints:A:Protocols=Http1", "The endpoint A is missing the required 'Url' parameter.");
-        yield return Wrong("--Logging:LogLevel:Default=Loud", "Logging:LogLevel:Default: 'Loud' is not one of Trace, Debug, Information, Warning, Error, Critical, None");
-        yield return Wrong("--Logging:Console:LogLevel:ChatMinimal=7x", "Logging:Console:LogLevel:ChatMinimal: '7x' is not one of Trace, Debug, Information, Warning, Error, Critical, None");
-        yield return Wrong("--Logging:Console:FormatterName=jsno", "Logging:Console:FormatterName: 'jsno' is not one of simple, json, systemd");
+        yield return Wrong("--Logging:LogLevel:Default=Loud",
+            "Logging:LogLevel:Default: 'Loud' is not one of Trace, Debug, Information, Warning, Error, Critical, None");
+        yield return Wrong("--Logging:Console:LogLevel:ChatMinimal=7x",
+            "Logging:Console:LogLevel:ChatMinimal: '7x' is not one of Trace, Debug, Information, Warning, Error, Critical, None");
+        yield return Wrong("--Logging:Console:FormatterName=jsno",
+            "Logging:Console:FormatterName: 'jsno' is not one of simple, json, systemd");
         yield return Wrong("--Logging:Console:QueueFullMode=Drop", "Logging:Console:QueueFullMode: 'Drop' is not one of Wait, DropWrite");
         yield return Wrong("--Logging:Console:MaxQueueLength=0", "Logging:Console:MaxQueueLength: '0' is not a number from 1 on (lines)");
-        yield return Wrong("--Logging:Console:FormatterOptions:TimestampFormat=%", "Logging:Console:FormatterOptions:TimestampFormat: '%' is not a format of .NET for times, such as yyyy-MM-dd HH:mm:ss");
+        yield return Wrong("--Logging:Console:FormatterOptions:TimestampFormat=%",
+            "Logging:Console:FormatterOptions:TimestampFormat: '%' is not a format of .NET for times, such as yyyy-MM-dd HH:mm:ss");
         yield return Wrong("--contentRoot /none", $"contentRoot: there is no folder '{Path.GetFullPath("/none")}'");
         yield return Wrong("--Chat:Database=README.md", "FOLDER/README.md cannot be used: ");
         yield return Wrong("--Chat:Database=none/chat.db", "FOLDER/none/chat.db cannot be used: ");
@@ -70,14 +84,18 @@ public sealed class WrongStartTests
         using var folder = new ChatFolder();
         string root = Path.GetDirectoryName(folder.File)!;
         await File.WriteAllTextAsync(Path.Combine(root, "README.md"), "# Neither a database nor a certificate");
-        line = line.Replace("FOLDER/none/", Path.Combine(root, "none") + Path.DirectorySeparatorChar, StringComparison.Ordinal).Replace("FOLDER/", root + Path.DirectorySeparatorChar, StringComparison.Ordinal);
+        line = line.Replace("FOLDER/none/", Path.Combine(root, "none") + Path.DirectorySeparatorChar, StringComparison.Ordinal)
+            .Replace("FOLDER/", root + Path.DirectorySeparatorChar, StringComparison.Ordinal);
         string[] given = arguments.Replace("FOLDER/", root + Path.DirectorySeparatorChar, StringComparison.Ordinal).Split(' ');
         bool isServer = given[0].StartsWith('-');
-        string[] more = !isServer ? [] : [.. Without(given, "--urls", "http://127.0.0.1:0"), .. Without(given, "--Chat:Database", "")]; // so that what should not start could
-        using var server = BuiltProcess.ServerWith(start => start.WorkingDirectory = root, [.. given, .. given[^1] == "--urls" ? [] : more]);
+        // So that what should not start could
+        string[] more = !isServer ? [] : [.. Without(given, "--urls", "http://127.0.0.1:0"), .. Without(given, "--Chat:Database", "")];
+        using var server = BuiltProcess.ServerWith(start => start.WorkingDirectory = root,
+            [.. given, .. given[^1] == "--urls" ? [] : more]);
         (int code, string output, string error) = await server.EndAsync();
         Assert.That((code, output), Is.EqualTo((1, "")));
-        Assert.That(error, line.EndsWith(": ", StringComparison.Ordinal) ? Does.StartWith("chatminimal: " + line) : Is.EqualTo($"chatminimal: {line}\n"));
+        Assert.That(error, line.EndsWith(": ", StringComparison.Ordinal) ? Does.StartWith("chatminimal: "
+            + line) : Is.EqualTo($"chatminimal: {line}\n"));
         Assert.That(error.TrimEnd('\n'), Does.Not.Contain("\n").And.Not.Contain("   at "));
     }
 
@@ -103,9 +121,11 @@ public sealed class WrongStartTests
     [Test]
     public async Task An_option_in_the_environment_is_checked_like_one_on_the_command_line()
     {
-        using var server = BuiltProcess.ServerWith(start => start.Environment["Chat__MaxRoms"] = "3", "--Chat:Database=", "--urls=http://127.0.0.1:0");
+        using var server = BuiltProcess.ServerWith(start => start.Environment["Chat__MaxRoms"] = "3", "--Chat:Database=",
+            "--urls=http://127.0.0.1:0");
         (int code, _, string error) = await server.EndAsync();
-        Assert.That((code, error), Is.EqualTo((1, "chatminimal: Chat:MaxRoms is not an option; did you mean Chat:MaxRooms? (--help lists them all)\n")));
+        Assert.That((code, error),
+            Is.EqualTo((1, "chatminimal: Chat:MaxRoms is not an option; did you mean Chat:MaxRooms? (--help lists them all)\n")));
     }
 
     [Test]

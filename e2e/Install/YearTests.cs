@@ -96,8 +96,10 @@ public sealed class YearTests
         Assert.That(all.Count(text => text.EndsWith("after the restore", StringComparison.Ordinal)), Is.EqualTo(People));
         foreach (Person person in people)
         {
-            // Before: all there was from its first message to its last. After: it was told that the log is another, and reads that one to its end.
-            Assert.That(person.Before, Is.EqualTo(before.SkipWhile(text => text != person.Before[0]).Take(person.Before.Count)), person.Name);
+            // Before: all there was from its first message to its last. After: it was told that the log is another, and reads that one to
+            // its end.
+            Assert.That(person.Before, Is.EqualTo(before.SkipWhile(text => text != person.Before[0]).Take(person.Before.Count)),
+                person.Name);
             Assert.That(person.WasTold, Is.True, person.Name);
             Assert.That(person.After, Is.EqualTo(all[^person.After.Count..]), person.Name);
         }

@@ -14,7 +14,8 @@ public sealed class KeepAliveTests
     {
         KeepAlive alive = Start();
         Assert.That(Seconds(14).Select(_ => Look(ref alive, wrote: true)), Is.All.EqualTo(Verdict.Fine));
-        Assert.That(Seconds(15).Select(_ => Look(ref alive, wrote: true)), Is.All.EqualTo(Verdict.Ping), "each second anew: one may have found the output busy");
+        Assert.That(Seconds(15).Select(_ => Look(ref alive, wrote: true)), Is.All.EqualTo(Verdict.Ping),
+            "each second anew: one may have found the output busy");
         Assert.That(Look(ref alive, wrote: true), Is.EqualTo(Verdict.Dead));
     }
 

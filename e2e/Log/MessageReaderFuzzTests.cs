@@ -46,9 +46,12 @@ public sealed class MessageReaderFuzzTests
             ("Fault:1009", _) => true, // it has no limit, and waits for what we refuse by the header
             ("Fault:1002", "") => unread < 14, // it waits for the rest of a header whose first bytes are wrong
             ("", "Fault:1007") => true, // it validates the bytes of a frame that is not complete; the frame's end decides, here
-            ("Close:1012", "Fault:1002") or ("Close:1013", "Fault:1002") or ("Close:1014", "Fault:1002") => true, // IANA's registry has them
-            // It takes half a character before an empty last fragment, and an impossible one until its last byte; for a close reason it says 1002.
-            ("Fault:1007", _) => !theirs.Skip(same).SkipWhile(told => told.StartsWith("Ping:", StringComparison.Ordinal)).Take(1).Any(IsText),
+            // IANA's registry has them
+            ("Close:1012", "Fault:1002") or ("Close:1013", "Fault:1002") or ("Close:1014", "Fault:1002") => true,
+            // It takes half a character before an empty last fragment, and an impossible one until its last byte; for a close reason it
+            // says 1002.
+            ("Fault:1007", _) =>
+                !theirs.Skip(same).SkipWhile(told => told.StartsWith("Ping:", StringComparison.Ordinal)).Take(1).Any(IsText),
             _ => false,
         };
     }
@@ -80,11 +83,13 @@ public sealed class MessageReaderFuzzTests
             int first = (isFinal ? 0x80 : 0) | opcode | (random.Next(60) == 0 ? 0x10 << random.Next(3) : 0);
             int[] forms = [.. ClientFrame.LengthForms.Where(bits => ClientFrame.Fits(payload.Length, bits))];
             // Not a control frame: the BCL takes one whose length is in a longer form, and for us what says 126 there says too much.
-            byte[] frame = ClientFrame.Of(first, payload, !isControl && random.Next(4) == 0 ? forms[random.Next(forms.Length)] : 0, (uint)random.Next());
+            byte[] frame = ClientFrame.Of(first, payload, !isControl
+                && random.Next(4) == 0 ? forms[random.Next(forms.Length)] : 0, (uint)random.Next());
             if (random.Next(80) == 0)
                 frame[1] &= 0x7F; // not masked
             if (!isControl && random.Next(80) == 0)
-                frame = [.. ClientFrame.Header(first, (ulong)random.NextInt64(long.MinValue, long.MaxValue) >> random.Next(64), 64), .. payload];
+                frame = [.. ClientFrame.Header(first, (ulong)random.NextInt64(long.MinValue, long.MaxValue) >> random.Next(64), 64),
+                    .. payload];
             all.Write(frame);
             if (!isControl)
                 isInMessage = !isFinal;
@@ -155,7 +160,8 @@ public sealed class MessageReaderFuzzTests
     {
         var events = new List<string>();
         await using var wire = new FakeWire(bytes, random, events);
-        using var socket = WebSocket.CreateFromStream(wire, new WebSocketCreationOptions { IsServer = true, KeepAliveInterval = Timeout.InfiniteTimeSpan });
+        using var socket = WebSocket.CreateFromStream(wire,
+            new WebSocketCreationOptions { IsServer = true, KeepAliveInterval = Timeout.InfiniteTimeSpan });
         var message = new ArrayBufferWriter<byte>();
         try
         {
@@ -178,9 +184,12 @@ public sealed class MessageReaderFuzzTests
         return events;
     }
 
-    static int NextCut(Random random, int most) => Math.Min(most, random.Next(3) switch { 0 => random.Next(1, 4), 1 => random.Next(1, 200), _ => random.Next(1, 100_000) });
+    static int NextCut(Random random, int most) =>
+        Math.Min(most, random.Next(3) switch { 0 => random.Next(1, 4), 1 => random.Next(1, 200), _ => random.Next(1, 100_000) });
 
-    /// <summary>Gives a client's bytes in random pieces, and records what the reader answers by itself: pongs, and the close frame of a fault.</summary>
+    /// <summary>
+    /// Gives a client's bytes in random pieces, and records what the reader answers by itself: pongs, and the close frame of a fault.
+    /// </summary>
     sealed class FakeWire(byte[] bytes, Random random, List<string> events) : Stream
     {
         int _at;

@@ -13,13 +13,17 @@ public sealed class MessageReaderTests
 
     static IEnumerable<TestCaseData> Messages()
     {
-        yield return Case("a text", "Text:Hello", [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]); // section 5.7's own example
+        // Section 5.7's own example
+        yield return Case("a text", "Text:Hello", [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]);
         yield return Case("the empty text", "Text:", [0x81, 0x80, 1, 2, 3, 4]);
-        yield return Case("fragments cut inside a character", "Text:é", [0x01, 0x81, 1, 2, 3, 4, 0xC3 ^ 1, 0x80, 0x81, 1, 2, 3, 4, 0xA9 ^ 1]);
+        yield return Case("fragments cut inside a character", "Text:é",
+            [0x01, 0x81, 1, 2, 3, 4, 0xC3 ^ 1, 0x80, 0x81, 1, 2, 3, 4, 0xA9 ^ 1]);
         yield return Case("empty fragments", "Text:", [0x01, 0x80, 1, 2, 3, 4, 0x00, 0x80, 1, 2, 3, 4, 0x80, 0x80, 1, 2, 3, 4]);
-        yield return Case("a ping between fragments", "Ping:p Text:ab", [.. Masked(0x01, "a"u8), .. Masked(0x89, "p"u8), .. Masked(0x80, "b"u8)]);
+        yield return Case("a ping between fragments", "Ping:p Text:ab",
+            [.. Masked(0x01, "a"u8), .. Masked(0x89, "p"u8), .. Masked(0x80, "b"u8)]);
         yield return Case("two texts", "Text:a Text:b", [.. Masked(0x81, "a"u8), .. Masked(0x81, "b"u8)]);
-        yield return Case("as long as may be", $"Text:{new string('x', Limit)}", Masked(0x81, Encoding.ASCII.GetBytes(new string('x', Limit))));
+        yield return Case("as long as may be", $"Text:{new string('x', Limit)}",
+            Masked(0x81, Encoding.ASCII.GetBytes(new string('x', Limit))));
         yield return Case("a length in two bytes that one would do for", "Text:a", [0x81, 0xFE, 0, 1, 0, 0, 0, 0, (byte)'a']);
         yield return Case("a length in eight bytes", "Text:a", [0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, (byte)'a']);
         yield return Case("the longest pong", $"Pong:{new string('p', 125)}", Masked(0x8A, Encoding.ASCII.GetBytes(new string('p', 125))));
@@ -37,7 +41,8 @@ public sealed class MessageReaderTests
         foreach (byte opcode in (byte[])[0x3, 0x4, 0x5, 0x6, 0x7, 0xB, 0xC, 0xD, 0xE, 0xF])
             yield return Case($"reserved opcode {opcode:x}", "Fault:1002", Masked((byte)(0x80 | opcode), "a"u8));
         yield return Case("a continuation of nothing", "Fault:1002", Masked(0x80, "a"u8));
-        yield return Case("a continuation of what has ended", "Text:ab Fault:1002", [.. Masked(0x01, "a"u8), .. Masked(0x80, "b"u8), .. Masked(0x80, "c"u8)]);
+        yield return Case("a continuation of what has ended", "Text:ab Fault:1002",
+            [.. Masked(0x01, "a"u8), .. Masked(0x80, "b"u8), .. Masked(0x80, "c"u8)]);
         yield return Case("a message inside a message", "Fault:1002", [.. Masked(0x01, "a"u8), .. Masked(0x81, "b"u8)]);
         foreach (byte opcode in (byte[])[0x8, 0x9, 0xA])
         {
@@ -56,7 +61,8 @@ public sealed class MessageReaderTests
         yield return Case("a byte too many", "Fault:1009", Masked(0x81, new byte[Limit + 1]));
         yield return Case("a byte too many, told from the header", "Fault:1009", [0x81, 0x80 | 101, 1, 2, 3, 4]);
         yield return Case("a byte too many in fragments", "Fault:1009", [.. Masked(0x01, new byte[60]), .. Masked(0x80, new byte[41])]);
-        yield return Case("a length with its highest bit set", "Fault:1002", [0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4]);
+        yield return Case("a length with its highest bit set", "Fault:1002",
+            [0x81, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3, 4]);
 
         static TestCaseData Case(string name, string told, byte[] bytes) => new TestCaseData(bytes, told).SetArgDisplayNames(name);
     }
@@ -77,13 +83,15 @@ public sealed class MessageReaderTests
             foreach (int length in (int[])[0, 1, Limit / forms.Length])
             {
                 string part = new('x', length), whole = string.Concat(Enumerable.Repeat(part, forms.Length));
-                byte[][] fragments = [.. forms.Select((bits, i) => ClientFrame.Of(First(i, forms.Length), Encoding.ASCII.GetBytes(part), bits))];
+                byte[][] fragments =
+                    [.. forms.Select((bits, i) => ClientFrame.Of(First(i, forms.Length), Encoding.ASCII.GetBytes(part), bits))];
                 string told = $"{string.Join('+', forms)} bits, {length} bytes each";
                 Assert.That(Read([[.. fragments.SelectMany(fragment => fragment)]]), Is.EqualTo($"Text:{whole}"), told);
 
                 // The last fragment announces more than fits: one byte, and as much as can be written in that form.
                 int held = length * (forms.Length - 1), last = forms[^1];
-                foreach (ulong announced in (ulong[])[(ulong)(Limit - held + 1), 126, ushort.MaxValue, int.MaxValue, uint.MaxValue, long.MaxValue, 1UL << 63, ulong.MaxValue - (ulong)held, ulong.MaxValue - (ulong)held + 1, ulong.MaxValue])
+                foreach (ulong announced in (ulong[])[(ulong)(Limit - held + 1), 126, ushort.MaxValue, int.MaxValue, uint.MaxValue,
+                    long.MaxValue, 1UL << 63, ulong.MaxValue - (ulong)held, ulong.MaxValue - (ulong)held + 1, ulong.MaxValue])
                 {
                     if (announced <= (ulong)(Limit - held) || (last == 7 && announced > 125) || (last == 16 && announced > ushort.MaxValue))
                         continue;
@@ -98,7 +106,8 @@ public sealed class MessageReaderTests
 
     // Every sequence of 1 to so many of these.
     static IEnumerable<int[]> Products(int[] from, int most) =>
-        most == 0 ? [] : from.SelectMany(first => (IEnumerable<int[]>)[[first], .. Products(from, most - 1).Select(rest => (int[])[first, .. rest])]);
+        most == 0 ? [] : from.SelectMany(first => (IEnumerable<int[]>)[[first],
+            .. Products(from, most - 1).Select(rest => (int[])[first, .. rest])]);
 
     [Test]
     public void Text_cut_into_fragments_at_any_byte_is_read_and_a_fragment_that_breaks_it_is_refused_at_once()
@@ -106,10 +115,12 @@ public sealed class MessageReaderTests
         byte[] text = Encoding.UTF8.GetBytes("aé€😀\u0800\uD7FF\uE000\U0010FFFFz");
         for (int cut = 0; cut <= text.Length; cut++)
             for (int second = cut; second <= text.Length; second++)
-                Assert.That(Read([[.. Masked(0x01, text.AsSpan(..cut)), .. Masked(0x00, text.AsSpan(cut..second)), .. Masked(0x80, text.AsSpan(second..))]]),
+                Assert.That(Read([[.. Masked(0x01, text.AsSpan(..cut)), .. Masked(0x00, text.AsSpan(cut..second)),
+                    .. Masked(0x80, text.AsSpan(second..))]]),
                     Is.EqualTo($"Text:{Encoding.UTF8.GetString(text)}"), $"cut at {cut} and {second}");
 
-        foreach (string bad in (string[])["80", "C0", "C1", "C328", "E080", "E09F", "EDA0", "EDBF", "E28228", "F080", "F08F", "F490", "F5", "F09F9828", "FE", "FF"])
+        foreach (string bad in (string[])["80", "C0", "C1", "C328", "E080", "E09F", "EDA0", "EDBF", "E28228", "F080", "F08F", "F490", "F5",
+            "F09F9828", "FE", "FF"])
         {
             byte[] bytes = Convert.FromHexString(bad);
             for (int cut = 0; cut <= bytes.Length; cut++)

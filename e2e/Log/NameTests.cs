@@ -5,7 +5,8 @@ namespace ChatMinimal.E2E.Log;
 
 public sealed class NameTests
 {
-    [TestCase("Ana", "Ana"), TestCase(" Ana\t", "Ana"), TestCase("Ana B", "Ana B"), TestCase("", null), TestCase("Ng\u0302\u0323a", "Ng\u0302\u0323a")]
+    [TestCase("Ana", "Ana"), TestCase(" Ana\t", "Ana"), TestCase("Ana B", "Ana B"), TestCase("", null),
+        TestCase("Ng\u0302\u0323a", "Ng\u0302\u0323a")]
     [TestCase("e\u0301\u0302\u0303\u0304", "e\u0301\u0302\u0303\u0304", Description = "four marks")]
     [TestCase("👩‍👩‍👧", "👩‍👩‍👧"), TestCase("1️⃣", "1️⃣"), TestCase("a\u200bb", "a\u200bb")]
     public void A_name_is_trimmed_and_otherwise_taken_as_it_is(string given, string? expected)
@@ -14,8 +15,10 @@ public sealed class NameTests
         Assert.That(name, Is.EqualTo(expected));
     }
 
-    [TestCase(" "), TestCase("\u200b"), TestCase("\u3164"), TestCase("\u2800"), TestCase("\u00ad\ufe0f"), TestCase("\U000e0041"), TestCase("\u00a0\u3000")]
-    [TestCase("e\u0301\u0302\u0303\u0304\u0305", Description = "five marks"), TestCase("e\u0301\u0302\u200b\u0303\u0304\u0305", Description = "what shows nothing does not end a stack")]
+    [TestCase(" "), TestCase("\u200b"), TestCase("\u3164"), TestCase("\u2800"), TestCase("\u00ad\ufe0f"), TestCase("\U000e0041"),
+        TestCase("\u00a0\u3000")]
+    [TestCase("e\u0301\u0302\u0303\u0304\u0305", Description = "five marks"),
+        TestCase("e\u0301\u0302\u200b\u0303\u0304\u0305", Description = "what shows nothing does not end a stack")]
     [TestCase("a\0b"), TestCase("a\nb"), TestCase("\u202eabc"), TestCase("012345678901234567890123456789012")]
     public void A_name_that_shows_nothing_or_too_much_is_none(string given)
     {
@@ -23,7 +26,8 @@ public sealed class NameTests
         Assert.That(why, Is.Not.Empty);
     }
 
-    [TestCase(" \r\n\t", true), TestCase("\0", true), TestCase("\u2800\u200d\u3164", true), TestCase("", true), TestCase(" . ", false), TestCase("\u0001", false), TestCase("👍", false)]
+    [TestCase(" \r\n\t", true), TestCase("\0", true), TestCase("\u2800\u200d\u3164", true), TestCase("", true), TestCase(" . ", false),
+        TestCase("\u0001", false), TestCase("👍", false)]
     public void A_text_is_empty_when_nothing_of_it_shows(string text, bool isEmpty) =>
         Assert.That(Unseen.IsAll(Encoding.UTF8.GetBytes(text)), Is.EqualTo(isEmpty));
 

@@ -27,7 +27,8 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         await empty.GetByText("Python").ClickAsync();
         await Expect(empty.Locator("pre").First).ToBeVisibleAsync();
         Match python = Regex.Match(await empty.Locator("pre").First.InnerTextAsync(), "connect\\(\"(.*)\"\\)");
-        using (Peer plain = await Peer.ConnectAsync(new Uri(python.Groups[1].Value.Split('?')[0]), null, python.Groups[1].Value.Split('?')[1]))
+        using (Peer plain = await Peer.ConnectAsync(new Uri(python.Groups[1].Value.Split('?')[0]), null,
+            python.Groups[1].Value.Split('?')[1]))
             await plain.SayAsync("Hello, WebSocket Server!"); // with the address as it is given
         await person.SeesAsync("Hello, WebSocket Server!");
         await Expect(empty).ToBeHiddenAsync();
@@ -61,7 +62,8 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         string[] addresses = (await http.GetStringAsync($"http://127.0.0.1:{port}/lan")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.That(addresses, Is.All.Match($@"^http://\d+\.\d+\.\d+\.\d+:{port}$").And.None.Contain("127.0.0.1"));
         Person person = await OpenAsync($"http://127.0.0.1:{port}/?room=cours");
-        await Expect(person.Page.Locator("#empty .address code")).ToHaveTextAsync($"{(addresses.Length > 0 ? addresses[0] : $"http://127.0.0.1:{port}")}/?room=cours");
+        await Expect(person.Page.Locator("#empty .address code"))
+            .ToHaveTextAsync($"{(addresses.Length > 0 ? addresses[0] : $"http://127.0.0.1:{port}")}/?room=cours");
         await Expect(person.Page.Locator("#empty svg")).ToHaveCountAsync(addresses.Length > 0 ? 1 : 0);
         string given = addresses.Length > 0 ? addresses[0] : $"http://127.0.0.1:{port}";
         string[] programs = [.. await person.Page.Locator("#empty pre").AllTextContentsAsync()];
@@ -77,7 +79,8 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         Person person = await OpenAsync(Serve(ChatServer.Start()));
         text = text.Replace("KEY", new string('k', 120), StringComparison.Ordinal);
         string rows = await person.Page.EvaluateAsync<string>("async (text) => (await load('qr-code.js')) && qrCode(text).map((row) => row.map(Number).join('')).join('')", text);
-        Assert.That(Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(rows)))[..8], Is.EqualTo(hash));
+        Assert.That(Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.ASCII.GetBytes(rows)))[..8],
+            Is.EqualTo(hash));
     }
 
     [Test]
@@ -192,7 +195,8 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
             await ana.SayAsync($"k{i}", $"message {i}");
         Person writer = await OpenAsync(server);
         await Expect(writer.Messages.Last).ToHaveTextAsync("message 1000");
-        Assert.That(await writer.Page.Locator("#m990 .permalink").EvaluateAsync<string>("(link) => link.href"), Is.EqualTo($"{server.Http}#m990"));
+        Assert.That(await writer.Page.Locator("#m990 .permalink").EvaluateAsync<string>("(link) => link.href"),
+            Is.EqualTo($"{server.Http}#m990"));
 
         Person reader = await OpenAsync(server, "#m431");
         await Expect(reader.Page.Locator("#m431")).ToBeInViewportAsync();

@@ -68,7 +68,8 @@ public sealed class BadLinkTests(Profile profile) : PageTest(profile)
         await person.SeesAsync("en ligne", "un", "deux", "trois");
         await witness.SeesAsync("en ligne", "un", "deux", "trois");
         await Expect(person.Pending).ToHaveCountAsync(0);
-        Assert.That(await person.Page.EvaluateAsync<int>("() => Object.keys(localStorage).filter((key) => key.includes('outbox')).length"), Is.Zero);
+        Assert.That(await person.Page.EvaluateAsync<int>("() => Object.keys(localStorage).filter((key) => key.includes('outbox')).length"),
+            Is.Zero);
     }
 
     [Test]

@@ -86,8 +86,10 @@ public sealed class Browser
 
     static async Task<BrowserTypeLaunchOptions?> DownloadAsync()
     {
-        Environment.SetEnvironmentVariable("PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT", "10000"); // milliseconds: no internet is found out soon
-        int code = (await Task.Run(() => new Microsoft.Playwright.Program().RunWithResult(["install", "--only-shell", "chromium"]))).ExitCode;
+        // Milliseconds: no internet is found out soon
+        Environment.SetEnvironmentVariable("PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT", "10000");
+        int code = (await Task.Run(() => new Microsoft.Playwright.Program()
+            .RunWithResult(["install", "--only-shell", "chromium"]))).ExitCode;
         return code == 0 ? new() : throw new InvalidOperationException($"the download ended with {code}");
     }
 

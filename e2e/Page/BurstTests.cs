@@ -4,7 +4,9 @@ using static Microsoft.Playwright.Assertions;
 
 namespace ChatMinimal.E2E.Page;
 
-/// <summary>Much at once, and for long: what it costs the page. The figures are printed; what is asserted has room for a busy machine.</summary>
+/// <summary>
+/// Much at once, and for long: what it costs the page. The figures are printed; what is asserted has room for a busy machine.
+/// </summary>
 [TestFixture(Profile.Desk), TestFixture(Profile.Phone), NonParallelizable]
 public sealed class BurstTests(Profile profile) : PageTest(profile)
 {
@@ -100,7 +102,8 @@ public sealed class BurstTests(Profile profile) : PageTest(profile)
         await Expect(reader.Messages.Last).ToHaveTextAsync($"message {count}");
         Assert.That((int)figures["most"]!, Is.LessThan(3000), "elements on the page, wherever it is scrolled");
         foreach (string way in (string[])["up", "down"])
-            Assert.That((double)figures[way]![1]!, Is.LessThan(5 * (double)figures[way]![0]! + 50), $"ms a step, {way}: the last like the first");
+            Assert.That((double)figures[way]![1]!, Is.LessThan(5 * (double)figures[way]![0]! + 50),
+                $"ms a step, {way}: the last like the first");
     }
 
     [Test, CancelAfter(150_000)]
@@ -129,6 +132,7 @@ public sealed class BurstTests(Profile profile) : PageTest(profile)
         Assert.That(times[2], Is.LessThan(300 * Slack));
     }
 
-    // What is claimed holds on a machine that does nothing else, and is asserted there (E2E_LONG); beside other work only what is far off is.
+    // What is claimed holds on a machine that does nothing else, and is asserted there (E2E_LONG); beside other work only what is far off
+    // is.
     internal static int Slack => Environment.GetEnvironmentVariable("E2E_LONG") is { Length: > 0 } ? 1 : 50;
 }

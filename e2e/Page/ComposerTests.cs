@@ -35,7 +35,8 @@ public sealed class ComposerTests(Profile profile) : PageTest(profile)
     {
         ChatServer server = Serve(ChatServer.Start());
         using Peer peer = await Peer.ChatAsync(server);
-        Person person = await OpenAsync(server, options: new() { ViewportSize = new() { Width = 320, Height = 256 } }); // 1280 x 1024 at 400 %
+        // 1280 x 1024 at 400 %
+        Person person = await OpenAsync(server, options: new() { ViewportSize = new() { Width = 320, Height = 256 } });
         await peer.SayAsync("k", "bonjour");
         await Expect(person.Messages.Last).ToBeInViewportAsync(new() { Ratio = 1 });
         await person.Input.FillAsync("1\n2\n3\n4\n5\n6");

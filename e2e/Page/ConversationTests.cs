@@ -58,9 +58,11 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
 
     static readonly string[] s_markup =
     [
-        "<script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">", "<svg onload=\"document.title='owned'\">",
+        "<script>document.title='owned'</script>", "<img src=x onerror=\"document.title='owned'\">",
+            "<svg onload=\"document.title='owned'\">",
         "<b>gras</b>", "</p></div><h1>out</h1>", "&lt;i&gt; &amp; \"quotes\" '", "<a href=\"javascript:document.title='owned'\">x</a>",
-        "javascript:document.title='owned'", "<iframe srcdoc='<script>parent.document.title=1</script>'></iframe>", "{{7*7}} ${7*7} <%= 7*7 %>",
+        "javascript:document.title='owned'", "<iframe srcdoc='<script>parent.document.title=1</script>'></iframe>",
+            "{{7*7}} ${7*7} <%= 7*7 %>",
         "<style>*{display:none}</style>", "<base href='//elsewhere.example'>", "\u202Eright to left\u202C",
     ];
 
@@ -77,7 +79,8 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
         await reader.Online.ClickAsync();
         await Expect(reader.Page.GetByRole(AriaRole.Listitem).First).ToHaveTextAsync("<b>Ana</b><img src=x>");
         await reader.Page.Keyboard.PressAsync("Escape");
-        await reader.Page.EvaluateAsync("() => Object.defineProperty(Stopwatch.prototype, 'elapsed', { value: 0 })"); // it is shown for a moment only
+        // It is shown for a moment only
+        await reader.Page.EvaluateAsync("() => Object.defineProperty(Stopwatch.prototype, 'elapsed', { value: 0 })");
         await TypesUntilSeenAsync(author, reader.Page.GetByText("<b>Ana</b><img src=x> écrit…"));
         await Expect(reader.Page).ToHaveTitleAsync("salon · ChatMinimal");
         await Expect(reader.Page.Locator("#log :is(script, img, svg, b, h1, a:not(.permalink), iframe, style, base)")).ToHaveCountAsync(0);
@@ -238,7 +241,8 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
         await fromDisk.SayAsync("du disque");
         await served.SeesAsync("du serveur", "du disque");
         await minimal.SayAsync("<b>du petit</b>");
-        await minimalServed.SeesAsync("Message d'un client : du serveur", "Message d'un client : du disque", "Message d'un client : <b>du petit</b>");
+        await minimalServed.SeesAsync("Message d'un client : du serveur", "Message d'un client : du disque",
+            "Message d'un client : <b>du petit</b>");
         await served.SeesAsync("du serveur", "du disque", "<b>du petit</b>");
     }
 
@@ -262,7 +266,9 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
     public async Task It_speaks_French_or_English_as_the_browser_does()
     {
         ChatServer server = Serve(ChatServer.Start());
-        Person french = await OpenAsync(server, "", new() { Locale = "fr-CA" }), english = await OpenAsync(server, "", new() { Locale = "en-GB" }), other = await OpenAsync(server, "", new() { Locale = "de-DE" });
+        Person french = await OpenAsync(server, "", new() { Locale = "fr-CA" }),
+            english = await OpenAsync(server, "", new() { Locale = "en-GB" }),
+                other = await OpenAsync(server, "", new() { Locale = "de-DE" });
         await Expect(french.Status).ToHaveTextAsync(new Regex("Connecté"));
         await Expect(french.Page.GetByRole(AriaRole.Button, new() { Name = "Envoyer" })).ToBeVisibleAsync();
         await Expect(french.Page.Locator("html")).ToHaveAttributeAsync("lang", "fr");

@@ -32,10 +32,12 @@ static class Engine
     const string Enter = "\uE007";
 
     public static string? PathOf(params string[] candidates) => candidates
-        .SelectMany(name => Path.IsPathRooted(name) ? [name] : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Select(folder => Path.Combine(folder, name)))
+        .SelectMany(name => Path.IsPathRooted(name) ? [name] : (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+            .Select(folder => Path.Combine(folder, name)))
         .FirstOrDefault(File.Exists);
 
-    public static IEnumerable<string> Keys(string text) => text.Replace("\n", Enter, StringComparison.Ordinal).EnumerateRunes().Select(rune => rune.ToString());
+    public static IEnumerable<string> Keys(string text) =>
+        text.Replace("\n", Enter, StringComparison.Ordinal).EnumerateRunes().Select(rune => rune.ToString());
 
     /// <summary>Waits until an expression is true.</summary>
     public static async Task UntilAsync(this IEngine engine, string expression)
@@ -104,7 +106,9 @@ sealed class FirefoxEngine : IEngine
             user_pref("network.captive-portal-service.enabled", false);
             user_pref("network.connectivity-service.enabled", false);
             """);
-        engine._process = Engine.Start(Program!, ["--headless", "--no-remote", "--profile", engine._profile.FullName, "--remote-debugging-port", "0"], ("MOZ_HEADLESS_WIDTH", "1280"), ("MOZ_HEADLESS_HEIGHT", "800"));
+        engine._process = Engine.Start(Program!,
+            ["--headless", "--no-remote", "--profile", engine._profile.FullName, "--remote-debugging-port", "0"],
+                ("MOZ_HEADLESS_WIDTH", "1280"), ("MOZ_HEADLESS_HEIGHT", "800"));
         string address = await Engine.ReadUntilAsync(engine._process.StandardError, "WebDriver BiDi listening on ");
         using var limit = new CancellationTokenSource(Engine.Patience);
         await engine._socket.ConnectAsync(new Uri($"{address}/session"), limit.Token);
@@ -113,7 +117,8 @@ sealed class FirefoxEngine : IEngine
         return engine;
     }
 
-    public Task OpenAsync(string address) => CallAsync("browsingContext.navigate", new() { ["context"] = _context, ["url"] = address, ["wait"] = "complete" });
+    public Task OpenAsync(string address) =>
+        CallAsync("browsingContext.navigate", new() { ["context"] = _context, ["url"] = address, ["wait"] = "complete" });
 
     public async Task<JsonNode?> EvaluateAsync(string expression)
     {
@@ -123,18 +128,30 @@ sealed class FirefoxEngine : IEngine
             ["target"] = new JsonObject { ["context"] = _context },
             ["awaitPromise"] = false,
         });
-        return (string?)answer["type"] == "success" ? JsonNode.Parse((string)answer["result"]!["value"]!) : throw new InvalidOperationException(answer.ToJsonString());
+        return (string?)answer["type"] == "success"
+            ? JsonNode.Parse((string)answer["result"]!["value"]!)
+            : throw new InvalidOperationException(answer.ToJsonString());
     }
 
     public Task TypeAsync(string text)
     {
-        var actions = new JsonArray([.. Engine.Keys(text).SelectMany(key => (JsonNode[])[new JsonObject { ["type"] = "keyDown", ["value"] = key }, new JsonObject { ["type"] = "keyUp", ["value"] = key }])]);
-        return CallAsync("input.performActions", new() { ["context"] = _context, ["actions"] = new JsonArray(new JsonObject { ["type"] = "key", ["id"] = "keys", ["actions"] = actions }) });
+        var actions = new JsonArray([.. Engine.Keys(text)
+            .SelectMany(key => (JsonNode[])[new JsonObject { ["type"] = "keyDown", ["value"] = key },
+                new JsonObject { ["type"] = "keyUp", ["value"] = key }])]);
+        return CallAsync("input.performActions",
+            new()
+            {
+                ["context"] = _context,
+                ["actions"] = new JsonArray(new JsonObject { ["type"] = "key", ["id"] = "keys", ["actions"] = actions })
+            });
     }
 
-    public async Task<byte[]> ScreenshotAsync() => Convert.FromBase64String((string)(await CallAsync("browsingContext.captureScreenshot", new() { ["context"] = _context }))["data"]!);
+    public async Task<byte[]> ScreenshotAsync() =>
+        Convert.FromBase64String((string)(await CallAsync("browsingContext.captureScreenshot", new() { ["context"] = _context }))["data"]!);
 
-    public Task ResizeAsync(int width, int height) => CallAsync("browsingContext.setViewport", new() { ["context"] = _context, ["viewport"] = new JsonObject { ["width"] = width, ["height"] = height } });
+    public Task ResizeAsync(int width, int height) =>
+        CallAsync("browsingContext.setViewport",
+            new() { ["context"] = _context, ["viewport"] = new JsonObject { ["width"] = width, ["height"] = height } });
 
     async Task<JsonNode> CallAsync(string method, JsonObject parameters)
     {
@@ -180,21 +197,30 @@ sealed class WebKitEngine : IEngine
     Process? _display, _driver;
     string _session = "";
 
-    public static string? Missing => Engine.PathOf("WebKitWebDriver") is null ? "WebKitWebDriver (webkit2gtk-driver)" : MiniBrowser is null ? "MiniBrowser" : Engine.PathOf("Xvfb") is null ? "Xvfb" : null;
+    public static string? Missing =>
+        Engine.PathOf("WebKitWebDriver") is null ? "WebKitWebDriver (webkit2gtk-driver)" : MiniBrowser is null ? "MiniBrowser"
+            : Engine.PathOf("Xvfb") is null ? "Xvfb" : null;
 
-    static string? MiniBrowser => Engine.PathOf("/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser", "/usr/lib/aarch64-linux-gnu/webkit2gtk-4.1/MiniBrowser");
+    static string? MiniBrowser =>
+        Engine.PathOf("/usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/MiniBrowser", "/usr/lib/aarch64-linux-gnu/webkit2gtk-4.1/MiniBrowser");
 
     public static async Task<IEngine> StartAsync()
     {
-        var engine = new WebKitEngine { _display = Engine.Start(Engine.PathOf("Xvfb")!, ["-displayfd", "1", "-screen", "0", "1400x1000x24"]) };
+        var engine = new WebKitEngine
+        {
+            _display =
+            Engine.Start(Engine.PathOf("Xvfb")!, ["-displayfd", "1", "-screen", "0", "1400x1000x24"])
+        };
         string? number = await engine._display.StandardOutput.ReadLineAsync().WaitAsync(Engine.Patience);
         int port = FreePort();
         // MiniBrowser's own sandbox needs namespaces that a container does not give.
-        engine._driver = Engine.Start(Engine.PathOf("WebKitWebDriver")!, [$"--port={port}"], ("DISPLAY", $":{number}"), ("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1"), ("LIBGL_ALWAYS_SOFTWARE", "1"));
+        engine._driver = Engine.Start(Engine.PathOf("WebKitWebDriver")!, [$"--port={port}"], ("DISPLAY", $":{number}"),
+            ("WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS", "1"), ("LIBGL_ALWAYS_SOFTWARE", "1"));
         engine._http.BaseAddress = new Uri($"http://127.0.0.1:{port}/");
         await engine.AnswersAsync(port);
         var options = new JsonObject { ["binary"] = MiniBrowser, ["args"] = new JsonArray("--automation") };
-        JsonNode session = (await engine.CallAsync("session", new() { ["capabilities"] = new JsonObject { ["alwaysMatch"] = new JsonObject { ["webkitgtk:browserOptions"] = options } } }))!;
+        JsonNode session = (await engine.CallAsync("session",
+            new() { ["capabilities"] = new JsonObject { ["alwaysMatch"] = new JsonObject { ["webkitgtk:browserOptions"] = options } } }))!;
         engine._session = $"session/{session["sessionId"]}";
         await engine.ResizeAsync(1280, 800);
         return engine;
@@ -203,12 +229,14 @@ sealed class WebKitEngine : IEngine
     public Task OpenAsync(string address) => CallAsync($"{_session}/url", new() { ["url"] = address });
 
     public async Task<JsonNode?> EvaluateAsync(string expression) =>
-        JsonNode.Parse((string)(await CallAsync($"{_session}/execute/sync", new() { ["script"] = $"return JSON.stringify({expression}) ?? 'null'", ["args"] = new JsonArray() }))!);
+        JsonNode.Parse((string)(await CallAsync($"{_session}/execute/sync",
+            new() { ["script"] = $"return JSON.stringify({expression}) ?? 'null'", ["args"] = new JsonArray() }))!);
 
     public async Task TypeAsync(string text)
     {
         JsonNode active = (await CallAsync($"{_session}/element/active", null))!;
-        await CallAsync($"{_session}/element/{active.AsObject().First().Value}/value", new() { ["text"] = string.Concat(Engine.Keys(text)) });
+        await CallAsync($"{_session}/element/{active.AsObject().First().Value}/value",
+            new() { ["text"] = string.Concat(Engine.Keys(text)) });
     }
 
     public async Task<byte[]> ScreenshotAsync() => Convert.FromBase64String((string)(await CallAsync($"{_session}/screenshot", null))!);
@@ -224,7 +252,9 @@ sealed class WebKitEngine : IEngine
     {
         using HttpResponseMessage response = body is null ? await _http.GetAsync(path) : await _http.PostAsJsonAsync(path, body);
         JsonNode? value = JsonNode.Parse(await response.Content.ReadAsStringAsync())!["value"];
-        return response.IsSuccessStatusCode ? value?.DeepClone() : throw new InvalidOperationException(value?.ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
+        return response.IsSuccessStatusCode
+            ? value?.DeepClone()
+            : throw new InvalidOperationException(value?.ToJsonString(new JsonSerializerOptions { WriteIndented = true }));
     }
 
     async Task AnswersAsync(int port)

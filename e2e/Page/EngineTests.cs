@@ -43,7 +43,8 @@ public sealed class EngineTests(string name)
         await peer.SayAsync("k", "salut (https://example.org/Foo_(bar))");
         await _engine.UntilAsync("document.querySelectorAll('#messages p').length === 2");
         Assert.That((string?)await _engine.EvaluateAsync("document.querySelector('#messages p code').textContent"), Is.EqualTo("`code`"));
-        Assert.That((string?)await _engine.EvaluateAsync("document.querySelector('#messages p a').textContent"), Is.EqualTo("https://example.org/Foo_(bar)"));
+        Assert.That((string?)await _engine.EvaluateAsync("document.querySelector('#messages p a').textContent"),
+            Is.EqualTo("https://example.org/Foo_(bar)"));
         Assert.That((string?)await _engine.EvaluateAsync("document.querySelector('.mark').className"), Is.EqualTo("mark committed"));
         await _engine.TypeAsync("brouillon");
         await OpenAsync(server); // forms are restored in each engine's own way
@@ -56,7 +57,8 @@ public sealed class EngineTests(string name)
         await using var server = ChatServer.Start(("MessagesPerSecond", 0));
         using Peer peer = await Peer.ChatAsync(server, "name=Ana");
         await OpenAsync(server);
-        string[] hostile = ["http://a" + new string('.', 65000) + "x", string.Concat(Enumerable.Repeat("*a ", 20000)), new('`', 65000), string.Concat(Enumerable.Repeat("http://a.b ", 5900)), "Z" + string.Concat(Enumerable.Repeat("\u0301", 30000))];
+        string[] hostile = ["http://a" + new string('.', 65000) + "x", string.Concat(Enumerable.Repeat("*a ", 20000)), new('`', 65000),
+            string.Concat(Enumerable.Repeat("http://a.b ", 5900)), "Z" + string.Concat(Enumerable.Repeat("\u0301", 30000))];
         foreach (string text in hostile)
         {
             // The best of five: a busy machine is slow, too, but not every time.
@@ -76,7 +78,8 @@ public sealed class EngineTests(string name)
         await peer.SayAsync("last", "le mot de la fin");
         await _engine.UntilAsync("[...document.querySelectorAll('#messages p')].at(-1)?.textContent === 'le mot de la fin'");
         await _engine.UntilAsync("[...document.querySelectorAll('#messages p')].at(-1).getBoundingClientRect().bottom <= document.querySelector('main').getBoundingClientRect().bottom");
-        Assert.That((int)(await _engine.EvaluateAsync("document.querySelectorAll('#messages p').length"))!, Is.EqualTo(hostile.Length + 25));
+        Assert.That((int)(await _engine.EvaluateAsync("document.querySelectorAll('#messages p').length"))!,
+            Is.EqualTo(hostile.Length + 25));
         Assert.That((bool)(await _engine.EvaluateAsync("document.getElementById('log').scrollWidth === document.getElementById('log').clientWidth"))!);
     }
 
@@ -153,7 +156,8 @@ public sealed class EngineTests(string name)
             })()
             """);
         await _engine.UntilAsync("globalThis.isOver && [...document.querySelectorAll('#messages p')].at(-1)?.textContent.startsWith('message 4000 ')");
-        double longest = (double)(await _engine.EvaluateAsync("longest"))!, loaded = (double)(await _engine.EvaluateAsync("performance.getEntriesByType('navigation')[0].loadEventEnd"))!;
+        double longest = (double)(await _engine.EvaluateAsync("longest"))!,
+            loaded = (double)(await _engine.EvaluateAsync("performance.getEntriesByType('navigation')[0].loadEventEnd"))!;
         await TestContext.Out.WriteLineAsync($"{name}: longest wait for a turn {longest:F0} ms; loaded after {loaded:F0} ms");
         Assert.That((int)(await _engine.EvaluateAsync("document.querySelectorAll('#messages p').length"))!, Is.EqualTo(400));
         Assert.That(longest, Is.LessThan(100 * BurstTests.Slack), "ms");
@@ -170,7 +174,8 @@ public sealed class EngineTests(string name)
         for (int round = 0; round < 5; round++)
         {
             await _engine.OpenAsync($"{server.Http}?round={round}");
-            await _engine.UntilAsync("document.querySelector('#messages p') && (globalThis.seenAt ??= performance.now())"); // at most: it may have been there for a while
+            // At most: it may have been there for a while
+            await _engine.UntilAsync("document.querySelector('#messages p') && (globalThis.seenAt ??= performance.now())");
             times.Add((double)(await _engine.EvaluateAsync("seenAt"))!);
         }
         times.Sort();
@@ -178,7 +183,8 @@ public sealed class EngineTests(string name)
         Assert.That(times[2], Is.LessThan(300 * BurstTests.Slack));
     }
 
-    [TestCase(1280, 800, "light"), TestCase(1280, 800, "dark"), TestCase(390, 844, "light"), TestCase(390, 844, "dark"), CancelAfter(180_000)]
+    [TestCase(1280, 800, "light"), TestCase(1280, 800, "dark"), TestCase(390, 844, "light"), TestCase(390, 844, "dark"),
+        CancelAfter(180_000)]
     public async Task In_every_state_nothing_sticks_out_and_all_is_in_reach(int width, int height, string scheme)
     {
         var server = ChatServer.Start();

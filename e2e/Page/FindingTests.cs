@@ -109,7 +109,12 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
             if (answer == "late")
                 await late.Task;
             JsonObject page = Page(answer is "some" or "late" ? [(7, $"{answer} cerise")] : []);
-            await route.FulfillAsync(new() { Status = answer == "503" ? 503 : 200, ContentType = "application/json", Body = page.ToJsonString() });
+            await route.FulfillAsync(new()
+            {
+                Status = answer == "503" ? 503 : 200,
+                ContentType = "application/json",
+                Body = page.ToJsonString()
+            });
         });
         await SearchAsync("cerise");
         await Expect(Panel(person)).ToContainTextAsync("La recherche n’est pas possible pour le moment.");
@@ -124,7 +129,8 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
         answers[0] = "some";
         await SearchAsync("cerise");
         await Expect(Results(person).Locator(".excerpt")).ToHaveTextAsync(["some cerise"]);
-        Task<IResponse> answered = person.Page.WaitForResponseAsync(response => response.Url.Contains("search=late", StringComparison.Ordinal));
+        Task<IResponse> answered =
+            person.Page.WaitForResponseAsync(response => response.Url.Contains("search=late", StringComparison.Ordinal));
         late.SetResult(); // another one has been asked for since
         await (await answered).FinishedAsync();
         await SearchAsync("cerise");
@@ -144,11 +150,13 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
     {
         Person person = await OpenAsync(Serve(ChatServer.Start()));
         await person.Page.EvaluateAsync("() => load('search.css', 'search.js')");
-        Assert.That(await MarkedAsync("un cafe\u0301 CAFÉ cafétéria décaféiné", "cafe"), Is.EqualTo("un [cafe\u0301] [CAFÉ] [cafétéria] décaféiné"));
+        Assert.That(await MarkedAsync("un cafe\u0301 CAFÉ cafétéria décaféiné", "cafe"),
+            Is.EqualTo("un [cafe\u0301] [CAFÉ] [cafétéria] décaféiné"));
         Assert.That(await MarkedAsync("la mer, le mercredi, amer", "mer la"), Is.EqualTo("[la] [mer], le mercredi, amer"));
         Assert.That(await MarkedAsync("привет МИР, Ещё", "мир еще"), Is.EqualTo("привет [МИР], [Ещё]"));
         Assert.That(await MarkedAsync("rien", "!?"), Is.EqualTo("rien"));
-        string far = await MarkedAsync(string.Concat(Enumerable.Repeat("loin ", 1000)) + "ici " + string.Concat(Enumerable.Repeat("après ", 1000)), "ici");
+        string far = await MarkedAsync(string.Concat(Enumerable.Repeat("loin ", 1000)) + "ici "
+            + string.Concat(Enumerable.Repeat("après ", 1000)), "ici");
         Assert.That(far, Does.StartWith("… loin ").And.Contain("loin [ici] après").And.EndWith(" …").And.Length.LessThan(300));
         Assert.That(Regex.Count(await MarkedAsync(string.Concat(Enumerable.Repeat("a ", 30000)), "a"), @"\["), Is.LessThanOrEqualTo(51));
         // The best of five: a busy machine is slow, too, but not every time.
@@ -180,7 +188,8 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
         await person.Page.RouteAsync(Searches, route => route.FulfillAsync(new()
         {
             ContentType = "application/json",
-            Body = Page([.. Enumerable.Range(1, 20).Select(seq => ((long)seq, $"some *words* {new string('w', 300)} and https://example.org/{seq}"))]).ToJsonString(),
+            Body = Page([.. Enumerable.Range(1, 20)
+                .Select(seq => ((long)seq, $"some *words* {new string('w', 300)} and https://example.org/{seq}"))]).ToJsonString(),
         }));
         await person.Input.PressAsync("Control+k");
         ILocator field = person.Page.GetByLabel("Search this room").And(person.Page.Locator("input"));
@@ -202,17 +211,20 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
         await person.SayAsync("à emporter");
         await Expect(person.Pending).ToHaveCountAsync(0);
         await OpenMenuAsync(person, "cours");
-        IDownload lines = await person.Page.RunAndWaitForDownloadAsync(() => person.Page.GetByRole(AriaRole.Link, new() { Name = "JSON Lines" }).ClickAsync());
+        IDownload lines = await person.Page.RunAndWaitForDownloadAsync(() => person.Page.GetByRole(AriaRole.Link,
+            new() { Name = "JSON Lines" }).ClickAsync());
         Assert.That(lines.SuggestedFilename, Is.EqualTo("cours.jsonl"));
         JsonNode line = JsonNode.Parse(await File.ReadAllTextAsync(await lines.PathAsync()))!;
         Assert.That(((long)line["seq"]!, (string?)line["name"], (string?)line["text"]), Is.EqualTo((1L, "Ana", "à emporter")));
-        IDownload text = await person.Page.RunAndWaitForDownloadAsync(() => person.Page.GetByRole(AriaRole.Link, new() { Name = "texte" }).ClickAsync());
+        IDownload text = await person.Page.RunAndWaitForDownloadAsync(() => person.Page.GetByRole(AriaRole.Link, new() { Name = "texte" })
+            .ClickAsync());
         Assert.That(text.SuggestedFilename, Is.EqualTo("cours.txt"));
         Assert.That(await File.ReadAllTextAsync(await text.PathAsync()), Does.Contain("Ana").And.Contain("à emporter"));
         await Expect(person.Messages).ToHaveCountAsync(1); // the page has stayed
     }
 
-    static Task OpenMenuAsync(Person person, string room = "salon") => person.Page.GetByRole(AriaRole.Button, new() { Name = room, Exact = true }).ClickAsync();
+    static Task OpenMenuAsync(Person person, string room = "salon") =>
+        person.Page.GetByRole(AriaRole.Button, new() { Name = room, Exact = true }).ClickAsync();
 
     static ILocator Panel(Person person) => person.Page.Locator("#search");
     static ILocator Field(Person person) => person.Page.GetByRole(AriaRole.Searchbox, new() { Name = "Chercher dans ce salon" });
@@ -234,7 +246,8 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
         using var http = new HttpClient();
         JsonObject? page;
         do
-            page = await http.GetFromJsonAsync<JsonObject>($"{server.Http}messages?last=100&search={Uri.EscapeDataString(words)}&{more}", limit.Token);
+            page = await http.GetFromJsonAsync<JsonObject>($"{server.Http}messages?last=100&search={Uri.EscapeDataString(words)}&{more}",
+                limit.Token);
         while (page!["messages"]!.AsArray().Count != count);
     }
 }

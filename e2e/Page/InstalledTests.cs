@@ -21,7 +21,8 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
         await server.DisposeAsync();
 
         await person.Page.ReloadAsync();
-        await Expect(person.Notice).ToHaveTextAsync("Le serveur ne répond pas. Ce que vous écrivez est gardé ici et part dès qu’il répond.");
+        await Expect(person.Notice)
+            .ToHaveTextAsync("Le serveur ne répond pas. Ce que vous écrivez est gardé ici et part dès qu’il répond.");
         await Expect(person.Page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("cours");
         await person.SayAsync("sans serveur");
         await Expect(person.Pending).ToHaveCountAsync(1);
@@ -79,10 +80,13 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
                 "minimal.html", "http://elsewhere.example/chat.js"].map((address) => addressToKeep(new Request(new URL(address, location))));
             }
             """);
-        Assert.That(kept, Is.EqualTo(new[] { $"{server.Http}", $"{server.Http}", $"{server.Http}chat.js" }.Concat(Enumerable.Repeat<string?>(null, 9))));
+        Assert.That(kept, Is.EqualTo(new[] { $"{server.Http}", $"{server.Http}",
+            $"{server.Http}chat.js" }.Concat(Enumerable.Repeat<string?>(null, 9))));
         string[] inCache = await person.Page.EvaluateAsync<string[]>("() => caches.open('page').then((cache) => cache.keys()).then((all) => all.map(({ url }) => url))");
         Assert.That(inCache, Has.None.Contains("secret"));
-        Assert.That(inCache, Is.SupersetOf(new[] { "chat.js", "chat.css", "invitation.js", "manifest.webmanifest" }.Select(file => $"{server.Http}{file}").Append($"{server.Http}")));
+        Assert.That(inCache,
+            Is.SupersetOf(new[] { "chat.js", "chat.css", "invitation.js", "manifest.webmanifest" }.Select(file => $"{server.Http}{file}")
+                .Append($"{server.Http}")));
     }
 
     [Test]
@@ -159,7 +163,8 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
         await ana.SayAsync("k3", "demandé");
         await ana.SayAsync("k4", "Zoé, " + new string('x', 1000));
         await person.Page.WaitForFunctionAsync("() => shown.length === 2");
-        Assert.That(await person.Page.EvaluateAsync<string[]>("() => shown"), Is.EqualTo(["Ana · salon: demandé false", $"Ana · salon: Zoé, {new string('x', 195)} true"]));
+        Assert.That(await person.Page.EvaluateAsync<string[]>("() => shown"),
+            Is.EqualTo(["Ana · salon: demandé false", $"Ana · salon: Zoé, {new string('x', 195)} true"]));
 
         await HideAsync(person, false);
         await person.Page.ReloadAsync();
@@ -176,15 +181,18 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
     public async Task Where_notifications_cannot_be_they_are_not_offered_and_where_they_are_forbidden_that_is_told()
     {
         ChatServer server = Serve(ChatServer.Start());
-        Person forbidden = await OpenAsync(server, prepare: page => page.AddInitScriptAsync("Notification.requestPermission = async () => 'denied';"));
-        Person insecure = await OpenAsync(server, prepare: page => page.AddInitScriptAsync("Object.defineProperty(globalThis, 'isSecureContext', { value: false });"));
+        Person forbidden = await OpenAsync(server,
+            prepare: page => page.AddInitScriptAsync("Notification.requestPermission = async () => 'denied';"));
+        Person insecure = await OpenAsync(server,
+            prepare: page => page.AddInitScriptAsync("Object.defineProperty(globalThis, 'isSecureContext', { value: false });"));
         string fromDisk = new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "index.html")).AbsoluteUri;
         Person disk = await OpenAsync($"{fromDisk}?server=127.0.0.1:{server.Port}", new() { ServiceWorkers = ServiceWorkerPolicy.Allow });
         foreach (Person person in (Person[])[forbidden, insecure, disk])
         {
             await person.IsConnectedAsync();
             await person.Page.GetByRole(AriaRole.Button, new() { Name = "salon", Exact = true }).ClickAsync();
-            await Expect(person.Page.Locator("#menu").GetByRole(AriaRole.Checkbox)).ToBeVisibleAsync(new() { Visible = person == forbidden });
+            await Expect(person.Page.Locator("#menu").GetByRole(AriaRole.Checkbox))
+                .ToBeVisibleAsync(new() { Visible = person == forbidden });
         }
         await forbidden.Page.GetByRole(AriaRole.Checkbox).ClickAsync();
         await Expect(forbidden.Page.GetByText("Ce navigateur ne le permet pas à cette page.")).ToBeVisibleAsync();
@@ -193,7 +201,8 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
 
     async Task<Person> OpenKeptAsync(ChatServer server, string query = "", Func<IPage, Task>? prepare = null, bool bypassCsp = false)
     {
-        Person person = await OpenAsync(server, query, new() { ServiceWorkers = ServiceWorkerPolicy.Allow, BypassCSP = bypassCsp }, prepare);
+        Person person = await OpenAsync(server, query, new() { ServiceWorkers = ServiceWorkerPolicy.Allow, BypassCSP = bypassCsp },
+            prepare);
         await person.IsConnectedAsync();
         await person.Page.WaitForFunctionAsync(Kept);
         return person;

@@ -7,7 +7,10 @@ using static Microsoft.Playwright.Assertions;
 
 namespace ChatMinimal.E2E.Page;
 
-/// <summary>The laboratory, and what server/EXERCISES.md does with it: each exercise is one of these stories. E2E_LOOK names a folder for what they looked like.</summary>
+/// <summary>
+/// The laboratory, and what server/EXERCISES.md does with it: each exercise is one of these stories. E2E_LOOK names a folder for what they
+/// looked like.
+/// </summary>
 public sealed class LabTests : PageTest, IDisposable
 {
     const string Address = "?lab";
@@ -92,7 +95,9 @@ public sealed class LabTests : PageTest, IDisposable
         await Expect(ana.Dividers.Filter(new() { HasText = "messages ne sont plus conservés" })).ToHaveCountAsync(1);
         await Expect(ana.Messages.First).ToHaveTextAsync("vu");
         await Expect(ana.Messages.Last).ToHaveTextAsync("20/20");
-        int missing = int.Parse(Regex.Match(await Frames(ana, "gap").InnerTextAsync(), @"to (\d+)").Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture) - 1;
+        int missing = int.Parse(
+            Regex.Match(await Frames(ana, "gap").InnerTextAsync(), @"to (\d+)").Groups[1].Value,
+            System.Globalization.CultureInfo.InvariantCulture) - 1;
         await Expect(ana.Messages).ToHaveCountAsync(41 - missing);
         await LookAsync(ana);
     }
@@ -127,7 +132,8 @@ public sealed class LabTests : PageTest, IDisposable
         await Expect(Fact(zoe, "position")).ToHaveTextAsync("300", new() { Timeout = 90_000 });
         await Expect(ana.Page.GetByText(new Regex("saute \\d+ clients? lents?")).First).ToBeAttachedAsync();
         await Expect(Fact(ana, "socket")).ToHaveTextAsync("Ne lit plus");
-        Assert.That(await ana.Page.EvaluateAsync<int>("() => connection.last"), Is.LessThan(10), "what was read before it stopped, and the one on its way");
+        Assert.That(await ana.Page.EvaluateAsync<int>("() => connection.last"), Is.LessThan(10),
+            "what was read before it stopped, and the one on its way");
         await LookAsync(ana);
 
         await Press(ana, "Lire de nouveau");
@@ -240,7 +246,8 @@ public sealed class LabTests : PageTest, IDisposable
         await ana.IsConnectedAsync();
         await Press(ana, "Retarder de 1 s");
         await ana.SayAsync("tard");
-        await Expect(Fact(ana, "roundTrip")).ToHaveTextAsync(new Regex(@"^\d+\u202f\d{3}(,\d)? ms$")); // a second at least: a narrow space is in it
+        // A second at least: a narrow space is in it
+        await Expect(Fact(ana, "roundTrip")).ToHaveTextAsync(new Regex(@"^\d+\u202f\d{3}(,\d)? ms$"));
         await ana.SayAsync("en route");
         await Press(ana, "Couper le lien");
         await Expect(ana.Page.Locator("#lab .lost").First).ToBeAttachedAsync();
@@ -300,7 +307,8 @@ public sealed class LabTests : PageTest, IDisposable
         await Expect(Fact(person, "socket")).ToHaveTextAsync("Lien coupé");
         await LookAsync(person, $"{width}");
         AxeResult result = await person.Page.RunAxe();
-        Assert.That(result.Violations.Select(finding => $"{finding.Id}: {finding.Help} ({string.Join("; ", finding.Nodes.Select(node => node.Html))})"), Is.Empty);
+        Assert.That(result.Violations.Select(finding =>
+            $"{finding.Id}: {finding.Help} ({string.Join("; ", finding.Nodes.Select(node => node.Html))})"), Is.Empty);
         Assert.That(await person.Page.EvaluateAsync<int>("() => document.documentElement.scrollWidth"), Is.EqualTo(width));
         Assert.That(await person.Page.EvaluateAsync<bool>("() => document.getElementById('lab').scrollWidth <= document.getElementById('lab').clientWidth"));
         await Expect(person.Input).ToBeInViewportAsync(new() { Ratio = 1 });
@@ -314,7 +322,8 @@ public sealed class LabTests : PageTest, IDisposable
 
     static ILocator Frames(Person person, string type) => person.Page.Locator($"#lab summary:has(b:text-is('{type}'))");
 
-    static Task Press(Person person, string name) => Panel(person).GetByRole(AriaRole.Button, new() { Name = name, Exact = true }).ClickAsync();
+    static Task Press(Person person, string name) =>
+        Panel(person).GetByRole(AriaRole.Button, new() { Name = name, Exact = true }).ClickAsync();
 
     async Task<(BuiltProcess Server, int Port)> StartAsync(int port, string file)
     {
@@ -338,6 +347,10 @@ public sealed class LabTests : PageTest, IDisposable
     {
         if (Environment.GetEnvironmentVariable("E2E_LOOK") is not { Length: > 0 } folder)
             return;
-        await person.Page.ScreenshotAsync(new() { Path = Path.Combine(folder, $"{TestContext.CurrentContext.Test.MethodName!.Split('_')[0]}{what}.png") });
+        await person.Page.ScreenshotAsync(new()
+        {
+            Path =
+            Path.Combine(folder, $"{TestContext.CurrentContext.Test.MethodName!.Split('_')[0]}{what}.png")
+        });
     }
 }

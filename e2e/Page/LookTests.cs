@@ -16,7 +16,8 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
     public async Task Dark_is_dark_and_light_is_light()
     {
         ChatServer server = Serve(ChatServer.Start());
-        Person dark = await OpenAsync(server, "", new() { ColorScheme = ColorScheme.Dark }), light = await OpenAsync(server, "", new() { ColorScheme = ColorScheme.Light });
+        Person dark = await OpenAsync(server, "", new() { ColorScheme = ColorScheme.Dark }),
+            light = await OpenAsync(server, "", new() { ColorScheme = ColorScheme.Light });
         await Expect(dark.Page.Locator("html")).ToHaveCSSAsync("background-color", "rgb(23, 25, 26)");
         await Expect(light.Page.Locator("html")).ToHaveCSSAsync("background-color", "rgb(251, 250, 248)");
     }
@@ -26,7 +27,8 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
     {
         ChatServer server = Serve(ChatServer.Start());
         using Peer other = await Peer.ChatAsync(server, "name=" + new string('W', 32));
-        Person person = await OpenAsync(server, "?room=" + new string('m', 64), new() { ViewportSize = s_smallPhone, IsMobile = true, HasTouch = true });
+        Person person = await OpenAsync(server, "?room=" + new string('m', 64),
+            new() { ViewportSize = s_smallPhone, IsMobile = true, HasTouch = true });
         Person here = await OpenAsync(server, "", new() { ViewportSize = s_smallPhone, IsMobile = true, HasTouch = true });
         await other.SayAsync("k", new string('x', 500));
         await Expect(here.Messages).ToHaveCountAsync(1);
@@ -49,7 +51,8 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
     {
         Expected = NoConnection;
         ChatServer server = Serve(ChatServer.Start(("MaxMessageBytes", 200)));
-        Person person = await OpenAsync(server, "", new() { ColorScheme = scheme, ViewportSize = width == 320 ? s_smallPhone : s_desk, BypassCSP = true });
+        Person person = await OpenAsync(server, "",
+            new() { ColorScheme = scheme, ViewportSize = width == 320 ? s_smallPhone : s_desk, BypassCSP = true });
         await person.IsConnectedAsync();
         await CheckAsync(person, "empty");
 
@@ -111,7 +114,8 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
     {
         ChatServer server = Serve(ChatServer.Start());
         using Peer peer = await Peer.ChatAsync(server, "name=Ana");
-        Person person = await OpenAsync(server, "", new() { ViewportSize = new() { Width = 390, Height = 844 }, IsMobile = true, HasTouch = true });
+        Person person = await OpenAsync(server, "",
+            new() { ViewportSize = new() { Width = 390, Height = 844 }, IsMobile = true, HasTouch = true });
         double field = await person.Name.EvaluateAsync<double>("(field) => parseFloat(getComputedStyle(field).fontSize)");
         await peer.SayAsync("k", "d'Ana");
         await person.SayAsync("de moi");
@@ -201,7 +205,8 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
             })
             """, names);
         Assert.That(colours.Distinct().Count(), Is.GreaterThanOrEqualTo(11), string.Join('\n', colours));
-        Assert.That(colours.CountBy(colour => Regex.Match(colour, @"(\d+)\)").Groups[1].Value).Max(hue => hue.Value), Is.LessThanOrEqualTo(2), "nor more than two of one hue");
+        Assert.That(colours.CountBy(colour => Regex.Match(colour, @"(\d+)\)").Groups[1].Value).Max(hue => hue.Value),
+            Is.LessThanOrEqualTo(2), "nor more than two of one hue");
     }
 
     [Test]
@@ -227,7 +232,9 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
     static async Task CheckAsync(Person person, string state)
     {
         AxeResult result = await person.Page.RunAxe();
-        IEnumerable<string> findings = result.Violations.Select(finding => $"{finding.Id}: {finding.Help} ({string.Join("; ", finding.Nodes.Select(node => node.Html))})");
+        IEnumerable<string> findings =
+            result.Violations.Select(finding =>
+                $"{finding.Id}: {finding.Help} ({string.Join("; ", finding.Nodes.Select(node => node.Html))})");
         Assert.That(findings, Is.Empty, state);
     }
 }

@@ -11,8 +11,10 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
 {
     static readonly string[] s_pieces =
     [
-        "`", "```", "```js\n", "\n```\n", "*", "**", "_", "\n", "\n\n", " ", "a", "mot", "https://", "http://a.example/", "(", ")", "[", "]", ".", "...", "、", "é", "\U0001F600",
-        "\u202E", "\u0301", "<b>", "&amp;", "javascript:", "https://example.org/Foo_(bar)", "https://пример.example/", "\\", "'", "\"", "\0", "\r\n", "\uFEFF", "😀*x*",
+        "`", "```", "```js\n", "\n```\n", "*", "**", "_", "\n", "\n\n", " ", "a", "mot", "https://", "http://a.example/", "(", ")", "[",
+            "]", ".", "...", "、", "é", "\U0001F600",
+        "\u202E", "\u0301", "<b>", "&amp;", "javascript:", "https://example.org/Foo_(bar)", "https://пример.example/", "\\", "'", "\"",
+            "\0", "\r\n", "\uFEFF", "😀*x*",
     ];
 
     [Test]
@@ -20,7 +22,8 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
     {
         Person person = await OpenAsync(Serve(ChatServer.Start()));
         var texts = new List<string>();
-        Gen.Int[0, s_pieces.Length - 1].Select(piece => s_pieces[piece]).Array[0, 40].Select(string.Concat).Sample(texts.Add, iter: 2000, threads: 1);
+        Gen.Int[0, s_pieces.Length - 1].Select(piece => s_pieces[piece]).Array[0, 40].Select(string.Concat)
+            .Sample(texts.Add, iter: 2000, threads: 1);
         string[] changed = await person.Page.EvaluateAsync<string[]>("""
             (texts) => texts.filter((text) => {
               const element = document.createElement("p");
@@ -34,9 +37,11 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
 
     [TestCase("(see https://en.wikipedia.org/wiki/Foo_(bar))", "https://en.wikipedia.org/wiki/Foo_(bar)")]
     [TestCase("[https://example.org/a]", "https://example.org/a")]
-    [TestCase("voir https://example.org/a?b=c&d=(e). ou (http://example.org/f), pas", "https://example.org/a?b=c&d=(e)", "http://example.org/f")]
+    [TestCase("voir https://example.org/a?b=c&d=(e). ou (http://example.org/f), pas", "https://example.org/a?b=c&d=(e)",
+        "http://example.org/f")]
     [TestCase("見て：https://example.org/a。次は（https://example.org/b）、", "https://example.org/a", "https://example.org/b")]
-    [TestCase("«\u00A0https://example.org/a\u00A0» “https://example.org/b” https://example.org/c…", "https://example.org/a", "https://example.org/b", "https://example.org/c")]
+    [TestCase("«\u00A0https://example.org/a\u00A0» “https://example.org/b” https://example.org/c…", "https://example.org/a",
+        "https://example.org/b", "https://example.org/c")]
     [TestCase("pas ftp://x.example ni javascript:alert(1) ni https:// ni http://[")]
     public async Task Links_end_where_people_expect(string text, params string[] expected)
     {
@@ -51,7 +56,8 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
     {
         Person person = await OpenAsync(Serve(ChatServer.Start()));
         await person.SayAsync("https://аррle.com/login et https://example.org/\u202Egpj.exe et https://example.org/é");
-        string[] shown = await person.Messages.GetByRole(AriaRole.Link).EvaluateAllAsync<string[]>("(links) => links.map((link) => getComputedStyle(link, '::after').content)");
+        string[] shown = await person.Messages.GetByRole(AriaRole.Link)
+            .EvaluateAllAsync<string[]>("(links) => links.map((link) => getComputedStyle(link, '::after').content)");
         Assert.That(shown, Is.EqualTo(["\" (xn--le-6kc8da.com)\"", "\" (https://example.org/%E2%80%AEgpj.exe)\"", "none"]));
     }
 
@@ -59,13 +65,15 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
     public async Task Code_is_shown_as_code_and_copied_as_it_is_over_http_too()
     {
         ChatServer server = Serve(ChatServer.Start());
-        Person person = await OpenAsync(server, prepare: page => page.AddInitScriptAsync("Object.defineProperty(navigator, 'clipboard', { value: undefined });"));
+        Person person = await OpenAsync(server,
+            prepare: page => page.AddInitScriptAsync("Object.defineProperty(navigator, 'clipboard', { value: undefined });"));
         await person.SayAsync("essayez `let a = *1*;` et *ceci* **cela** :\n```js\nif (a) {\n\tb(`*`);\n}\n```\nvoilà");
         ILocator message = person.Messages.First;
         await Expect(message.Locator("code")).ToHaveTextAsync(["`let a = *1*;`", "if (a) {\n\tb(`*`);\n}"]);
         await Expect(message.Locator("em")).ToHaveTextAsync("*ceci*");
         await Expect(message.Locator("strong")).ToHaveTextAsync("**cela**");
-        Assert.That(await message.InnerTextAsync(), Does.StartWith("essayez let a = *1*; et ceci cela :").And.EndsWith("voilà"), "what only marks is not shown");
+        Assert.That(await message.InnerTextAsync(), Does.StartWith("essayez let a = *1*; et ceci cela :").And.EndsWith("voilà"),
+            "what only marks is not shown");
         await person.Page.EvaluateAsync(StopTime); // it says so for a moment only
         await message.GetByRole(AriaRole.Button, new() { Name = "Copier" }).ClickAsync();
         await Expect(message.GetByRole(AriaRole.Button, new() { Name = "Copié" })).ToBeVisibleAsync();
@@ -83,8 +91,10 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
         await person.IsConnectedAsync();
         string[] hostile =
         [
-            "http://a" + new string('.', 65000) + "x", string.Concat(Enumerable.Repeat("*a ", 20000)), new('`', 65000), string.Concat(Enumerable.Repeat("```\n", 16000)),
-            string.Concat(Enumerable.Repeat("http://a.b ", 5900)), "http://a/" + new string('(', 65000), string.Concat(Enumerable.Repeat("\u0647\u200D", 13000)), "Z" + string.Concat(Enumerable.Repeat("\u0301", 30000)),
+            "http://a" + new string('.', 65000) + "x", string.Concat(Enumerable.Repeat("*a ", 20000)), new('`', 65000),
+                string.Concat(Enumerable.Repeat("```\n", 16000)),
+            string.Concat(Enumerable.Repeat("http://a.b ", 5900)), "http://a/" + new string('(', 65000),
+                string.Concat(Enumerable.Repeat("\u0647\u200D", 13000)), "Z" + string.Concat(Enumerable.Repeat("\u0301", 30000)),
             new('W', 65000), string.Concat(Enumerable.Repeat("\u202E", 20000)) + "x",
         ];
         for (int i = 0; i < hostile.Length; i++)
@@ -138,7 +148,8 @@ public sealed class MessageTextTests(Profile profile) : PageTest(profile)
         Expected = ["Error: not today"];
         ChatServer server = Serve(ChatServer.Start());
         using Peer peer = await Peer.ChatAsync(server);
-        Person person = await OpenAsync(server, prepare: page => page.AddInitScriptAsync("URL.canParse = () => { throw new Error('not today'); };"));
+        Person person = await OpenAsync(server,
+            prepare: page => page.AddInitScriptAsync("URL.canParse = () => { throw new Error('not today'); };"));
         await person.IsConnectedAsync();
         await peer.SayAsync("a", "avant");
         await peer.SayAsync("b", "voir https://example.org/ là");

@@ -10,7 +10,8 @@ sealed class MinimalPage : IDisposable
         string web = Path.Combine(BuiltProcess.PathOf("Root"), "web");
         File.Copy(Path.Combine(web, "minimal.html"), Path.Combine(_folder.FullName, "minimal.html"));
         File.Copy(Path.Combine(web, "favicon.svg"), Path.Combine(_folder.FullName, "favicon.svg"));
-        string script = File.ReadAllText(Path.Combine(web, "minimal.js")), edited = script.Replace("ws://localhost:8765", server, StringComparison.Ordinal);
+        string script = File.ReadAllText(Path.Combine(web, "minimal.js")),
+            edited = script.Replace("ws://localhost:8765", server, StringComparison.Ordinal);
         if (edited == script)
             throw new InvalidOperationException("the address is not where the course has it");
         File.WriteAllText(Path.Combine(_folder.FullName, "minimal.js"), edited);

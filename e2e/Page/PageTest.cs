@@ -7,12 +7,14 @@ namespace ChatMinimal.E2E.Page;
 
 /// <summary>
 /// A person's story: people (a browser context each) who open pages of a server, all at a desk or all on a phone. When a story
-/// fails, a screenshot of each person's page is kept, and where E2E_TRACE is set a trace. However it ends, no page may have complained on its console.
+/// fails, a screenshot of each person's page is kept, and where E2E_TRACE is set a trace. However it ends, no page may have complained on
+/// its console.
 /// </summary>
 public abstract class PageTest(Profile profile = Profile.Desk)
 {
     const float Patience = 60_000; // ms; it is never waited out where all is well
-    static readonly bool s_isTraced = Environment.GetEnvironmentVariable("E2E_TRACE") is { Length: > 0 }; // a snapshot at each step takes its time
+    // A snapshot at each step takes its time
+    static readonly bool s_isTraced = Environment.GetEnvironmentVariable("E2E_TRACE") is { Length: > 0 };
 
     readonly List<(IBrowserContext Context, IPage Page)> _people = [];
     readonly List<ChatServer> _servers = [];
@@ -46,7 +48,8 @@ public abstract class PageTest(Profile profile = Profile.Desk)
         options.Locale ??= "fr-FR";
         options.ServiceWorkers ??= ServiceWorkerPolicy.Block; // a story that answers in the server's place is not to be answered by one
         if (profile == Profile.Phone)
-            (options.ViewportSize, options.IsMobile, options.HasTouch) = (options.ViewportSize ?? new() { Width = 390, Height = 844 }, true, true);
+            (options.ViewportSize, options.IsMobile, options.HasTouch) =
+                (options.ViewportSize ?? new() { Width = 390, Height = 844 }, true, true);
         IBrowserContext context = await Browser.Instance.NewContextAsync(options);
         if (s_isTraced)
             await context.Tracing.StartAsync(new() { Snapshots = true });
@@ -54,7 +57,8 @@ public abstract class PageTest(Profile profile = Profile.Desk)
         _people.Add((context, page));
         page.Console += (_, message) =>
         {
-            if (message.Type is "error" or "warning" && message.Text != BlockedWorker && !Expected.Any(text => message.Text.Contains(text, StringComparison.Ordinal)))
+            if (message.Type is "error" or "warning" && message.Text != BlockedWorker
+                && !Expected.Any(text => message.Text.Contains(text, StringComparison.Ordinal)))
                 _complaints.Enqueue(message.Text);
         };
         page.PageError += (_, error) => _complaints.Enqueue(error);
@@ -66,7 +70,8 @@ public abstract class PageTest(Profile profile = Profile.Desk)
         return new Person(page);
     }
 
-    internal Task<Person> OpenAsync(ChatServer server, string query = "", BrowserNewContextOptions? options = null, Func<IPage, Task>? prepare = null) =>
+    internal Task<Person> OpenAsync(ChatServer server, string query = "", BrowserNewContextOptions? options = null, Func<IPage,
+        Task>? prepare = null) =>
         OpenAsync($"{server.Http}{query}", options, prepare);
 
     [SetUp]
@@ -127,7 +132,8 @@ sealed class Person(IPage page)
     public ILocator Dividers => page.Locator(".divider");
     public ILocator Newer => page.Locator("#newer");
 
-    public Task IsConnectedAsync() => Assertions.Expect(Status).ToHaveTextAsync(new System.Text.RegularExpressions.Regex("^\\s*(Connecté|Connected)\\s*$"));
+    public Task IsConnectedAsync() =>
+        Assertions.Expect(Status).ToHaveTextAsync(new System.Text.RegularExpressions.Regex("^\\s*(Connecté|Connected)\\s*$"));
 
     public async Task CallThemselvesAsync(string name)
     {

@@ -39,7 +39,8 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
     }
 
     [TestCase("E1", 5, false), TestCase("E1", 5, null), TestCase("E2", 5, null), TestCase("E1", 2, true), CancelAfter(150_000)]
-    public async Task A_position_that_did_not_hold_starts_over_says_so_and_keeps_the_outbox(string epoch, int next, bool? resumed, CancellationToken cancel)
+    public async Task A_position_that_did_not_hold_starts_over_says_so_and_keeps_the_outbox(string epoch, int next, bool? resumed,
+        CancellationToken cancel)
     {
         Person person = await OpenAsync();
         await _script.OpenedAsync(cancel);
@@ -90,7 +91,13 @@ public sealed class PositionTests(Profile profile) : PageTest(profile)
         _script.Hello("E1", 1, 1);
         await person.SayAsync("deux fois");
         string key = (string)(await _script.ReceivedAsync("say", cancel))["key"]!;
-        _script.Send(new JsonObject { ["type"] = "refused", ["key"] = key, ["reason"] = "key_taken", ["detail"] = "this key is another message's" });
+        _script.Send(new JsonObject
+        {
+            ["type"] = "refused",
+            ["key"] = key,
+            ["reason"] = "key_taken",
+            ["detail"] = "this key is another message's"
+        });
         await Expect(person.Log).ToContainTextAsync("un autre porte déjà son numéro");
         _script.Message(1, "celui qui l'avait", key);
         await person.SeesAsync("celui qui l'avait", "deux fois");

@@ -41,7 +41,8 @@ public sealed class ReadingBackTests(Profile profile) : PageTest(profile)
             await Expect(reader.Newer).ToHaveTextAsync(new Regex($"^{news} nouveau"));
             Assert.That(await PlaceOfAsync(read), Is.EqualTo(place), "what is new does not move what is read");
 
-            shown = Math.Min(300, shown + int.Parse(Regex.Match(asked, "last=(\\d+)").Groups[1].Value, CultureInfo.InvariantCulture)); // more where it came soon
+            // More where it came soon
+            shown = Math.Min(300, shown + int.Parse(Regex.Match(asked, "last=(\\d+)").Groups[1].Value, CultureInfo.InvariantCulture));
             gate.LetPass();
             await Expect(reader.Messages).ToHaveCountAsync(shown + news);
             await Expect(reader.Page.GetByText(Loading)).ToHaveCountAsync(0);
@@ -173,7 +174,8 @@ public sealed class ReadingBackTests(Profile profile) : PageTest(profile)
         return ana;
     }
 
-    static IEnumerable<string> Messages(int first, int last) => Enumerable.Range(first, last - first + 1).Select(number => $"message {number}");
+    static IEnumerable<string> Messages(int first, int last) =>
+        Enumerable.Range(first, last - first + 1).Select(number => $"message {number}");
 
     static async Task ScrollToAsync(Person reader, int pixels) =>
         await reader.Log.EvaluateAsync("(log, pixels) => { log.scrollTop = pixels; }", pixels);

@@ -14,7 +14,8 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
     public void TheBrowserReportsIt() => Expected = [.. NoConnection, "Failed to load resource", "has been blocked by CORS policy"];
 
     [TestCase(400, "vérifiez le nom du salon", false), TestCase(401, "sur invitation\u202f: ouvrez-la avec l’adresse complète", false)]
-    [TestCase(403, "n’accepte pas les pages venues d’ici", false), TestCase(429, "Trop de connexions depuis votre adresse", true), TestCase(503, "complet ou s’arrête", true)]
+    [TestCase(403, "n’accepte pas les pages venues d’ici", false), TestCase(429, "Trop de connexions depuis votre adresse", true),
+        TestCase(503, "complet ou s’arrête", true)]
     public async Task A_refusal_is_told_in_plain_words_and_only_what_may_pass_is_tried_again(int status, string words, bool isTried)
     {
         ChatServer server = Serve(ChatServer.Start());
@@ -58,7 +59,8 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
         ChatServer server = Serve(ChatServer.StartIn("Production"));
         string page = new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "index.html")).AbsoluteUri;
         Person person = await OpenAsync($"{page}?server=127.0.0.1:{server.Port}");
-        await Expect(person.Notice).ToContainTextAsync($"ouvrez plutôt http://127.0.0.1:{server.Port}/, ou demandez que Chat:AllowedOrigins");
+        await Expect(person.Notice)
+            .ToContainTextAsync($"ouvrez plutôt http://127.0.0.1:{server.Port}/, ou demandez que Chat:AllowedOrigins");
         await Expect(person.Status).ToHaveTextAsync("Refusé");
         using MinimalPage file = new($"ws://127.0.0.1:{server.Port}");
         Person minimal = await OpenAsync(file.Address);

@@ -60,7 +60,8 @@ public sealed class RestartTests(Profile profile) : PageTest(profile), IDisposab
         string[] seen = [.. await luc.Messages.AllTextContentsAsync()];
         Assert.That(seen[..3], Is.EqualTo(before));
         Assert.That(seen[3..6], Is.EquivalentTo((string[])["pendant, Ana 1", "pendant, Ana 2", "pendant, Zoé"]));
-        Assert.That(seen.Where(text => text.StartsWith("pendant, Ana", StringComparison.Ordinal)), Is.Ordered, "what one said is in the order it was said");
+        Assert.That(seen.Where(text => text.StartsWith("pendant, Ana", StringComparison.Ordinal)), Is.Ordered,
+            "what one said is in the order it was said");
         Assert.That(seen, Has.Length.EqualTo(7));
         Person late = await OpenAsync(server);
         foreach (Person person in (Person[])[.. people, late])

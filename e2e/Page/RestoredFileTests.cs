@@ -92,7 +92,8 @@ public sealed class RestoredFileTests(Profile profile) : PageTest(profile), IDis
         }
     }
 
-    static Task IsToldAsync(Person person) => Expect(person.Dividers.Filter(new() { HasText = "Le salon a recommencé à zéro" })).ToHaveCountAsync(1);
+    static Task IsToldAsync(Person person) =>
+        Expect(person.Dividers.Filter(new() { HasText = "Le salon a recommencé à zéro" })).ToHaveCountAsync(1);
 
     static string[] Kept(bool isClean) => isClean ? [] : ["un", "deux"];
 

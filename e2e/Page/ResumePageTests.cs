@@ -57,5 +57,6 @@ public sealed class ResumePageTests : PageTest, IDisposable
         await ana.SeesAsync("pendant");
     }
 
-    static string FromDisk(string server) => $"{new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "resume.html")).AbsoluteUri}?server={server}";
+    static string FromDisk(string server) =>
+        $"{new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "resume.html")).AbsoluteUri}?server={server}";
 }

@@ -23,7 +23,8 @@ sealed class ScriptedServer
     public async Task<Dictionary<string, string>> OpenedAsync(CancellationToken cancel)
     {
         (_socket, string query) = await _opened.Reader.ReadAsync(cancel);
-        return query[1..].Split('&').Select(pair => pair.Split('=')).ToDictionary(pair => pair[0], pair => Uri.UnescapeDataString(pair[1].Replace('+', ' ')));
+        return query[1..].Split('&').Select(pair => pair.Split('='))
+            .ToDictionary(pair => pair[0], pair => Uri.UnescapeDataString(pair[1].Replace('+', ' ')));
     }
 
     public void Hello(string epoch, long first, long next, bool? resumed = null)

@@ -40,6 +40,7 @@ public sealed class TwoServersTests : PageTest
             await Microsoft.Playwright.Assertions.Expect(person.Messages).ToHaveCountAsync(4);
         }
         Assert.That(await ana.Messages.AllTextContentsAsync(), Is.EqualTo(await zoe.Messages.AllTextContentsAsync()));
-        Assert.That((await survivor.TextsAsync()).Order(), Is.EqualTo(new[] { "avant, Ana", "avant, Zoé", "pendant, Ana", "pendant, Zoé" }.Order()));
+        Assert.That((await survivor.TextsAsync()).Order(),
+            Is.EqualTo(new[] { "avant, Ana", "avant, Zoé", "pendant, Ana", "pendant, Zoé" }.Order()));
     }
 }

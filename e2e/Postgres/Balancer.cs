@@ -7,7 +7,9 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Postgres;
 
-/// <summary>nginx as the README's section on several servers has it: one address, two servers. Other ports, and its files in a folder of the test's.</summary>
+/// <summary>
+/// nginx as the README's section on several servers has it: one address, two servers. Other ports, and its files in a folder of the test's.
+/// </summary>
 sealed partial class Balancer : IDisposable
 {
     readonly Process _process;
@@ -21,9 +23,15 @@ sealed partial class Balancer : IDisposable
         string program = Programs.Find("nginx") ?? Programs.Ignore("nginx is not installed (Debian: nginx-light)");
         int port = PostgresServer.FreePort();
         string configuration = Path.Combine(folder, "chat.conf");
-        string text = Snippet().Replace("127.0.0.1:8771", $"127.0.0.1:{one}", StringComparison.Ordinal).Replace("127.0.0.1:8772", $"127.0.0.1:{other}", StringComparison.Ordinal);
+        string text = Snippet().Replace("127.0.0.1:8771", $"127.0.0.1:{one}", StringComparison.Ordinal)
+            .Replace("127.0.0.1:8772", $"127.0.0.1:{other}", StringComparison.Ordinal);
         await File.WriteAllTextAsync(configuration, text.Replace("listen 8765", $"listen 127.0.0.1:{port}", StringComparison.Ordinal));
-        var process = Process.Start(new ProcessStartInfo(program, ["-p", folder, "-e", Path.Combine(folder, "error.log"), "-c", configuration]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        var process = Process.Start(new ProcessStartInfo(program,
+            ["-p", folder, "-e", Path.Combine(folder, "error.log"), "-c", configuration])
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true
+        })!;
         _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
         Task<string> told = process.StandardError.ReadToEndAsync();
         await Servers.UntilAsync(async () =>

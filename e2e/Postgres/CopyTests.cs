@@ -19,7 +19,10 @@ public sealed class CopyTests
         using (var file = new SqliteStore(options, TimeProvider.System, NullLogger<SqliteStore>.Instance))
         {
             for (int batch = 0; batch < 30; batch++) // the oldest are no longer retained, their keys are
-                await file.SubmitAsync("a", [.. Enumerable.Range(0, 100).Select(i => new Draft(i % 2 == 0 ? "Zoé" : null, i % 3 == 0 ? $"k{batch}-{i}" : null, Encoding.UTF8.GetBytes($"{batch}:{i} 😀\0\"")))], default);
+                await file.SubmitAsync("a",
+                    [.. Enumerable.Range(0, 100)
+                        .Select(i => new Draft(i % 2 == 0 ? "Zoé" : null, i % 3 == 0 ? $"k{batch}-{i}" : null,
+                            Encoding.UTF8.GetBytes($"{batch}:{i} 😀\0\"")))], default);
             await file.SubmitAsync("b", [new Draft(null, null, [])], default);
             foreach (string room in (string[])["a", "b"])
                 logs[room] = await AllAsync(file, room);
@@ -27,16 +30,19 @@ public sealed class CopyTests
         Assert.That(await CopyAsync("--from", folder.File, "--to", database), Does.Match(@"^\d+ messages in 2 rooms copied\n$"));
         using (var shared = new PostgresStore(database, options, TimeProvider.System, NullLogger<PostgresStore>.Instance))
             await IsSameAsync(shared);
-        Assert.That(await CopyAsync("--from", folder.File, "--to", database), Does.EndWith("has rooms already: a copy goes into an empty one\n"));
+        Assert.That(await CopyAsync("--from", folder.File, "--to", database),
+            Does.EndWith("has rooms already: a copy goes into an empty one\n"));
         await CopyAsync("--from", database, "--to", back);
-        using (var file = new SqliteStore(new ChatOptions { Database = back, KeepMessages = 1000 }, TimeProvider.System, NullLogger<SqliteStore>.Instance))
+        using (var file = new SqliteStore(new ChatOptions { Database = back, KeepMessages = 1000 }, TimeProvider.System,
+            NullLogger<SqliteStore>.Instance))
             await IsSameAsync(file);
 
         async Task IsSameAsync(IMessageStore store)
         {
             foreach ((string room, string[] all) in logs)
                 Assert.That(await AllAsync(store, room), Is.EqualTo(all), room);
-            Submission[] known = await store.SubmitAsync("a", [new(null, "k0-3", "gone"u8.ToArray()), new(null, "k29-99", "another"u8.ToArray())], default);
+            Submission[] known =
+                await store.SubmitAsync("a", [new(null, "k0-3", "gone"u8.ToArray()), new(null, "k29-99", "another"u8.ToArray())], default);
             Assert.That(known, Is.EqualTo(new Submission[] { new(4, WasKnown: true), new(3000, WasKnown: true, IsTaken: true) }));
         }
     }
@@ -55,7 +61,8 @@ public sealed class CopyTests
         for (long from = head.First; from < head.Next;)
         {
             LogPage page = await store.ReadAsync(room, from, head.Next, default);
-            all.AddRange(page.Messages.Select(message => $"{message.Seq} {message.At:O} {message.Name} {message.Key} {Encoding.UTF8.GetString(message.Text)}"));
+            all.AddRange(page.Messages.Select(message =>
+                $"{message.Seq} {message.At:O} {message.Name} {message.Key} {Encoding.UTF8.GetString(message.Text)}"));
             from = page.Next;
         }
         return [.. all];

@@ -16,7 +16,8 @@ public sealed class CrashTests
 
     const int LongestPause = 2000; // ms that a server or the database is stopped
 
-    static readonly string[] s_faultsOfAll = ["kill", "kill", "term", "stop", "cut", "terminate", "unlisten", "restart", "crash", "pause", "promote"];
+    static readonly string[] s_faultsOfAll =
+        ["kill", "kill", "term", "stop", "cut", "terminate", "unlisten", "restart", "crash", "pause", "promote"];
 
     readonly Random _random = new(Rig.Seed);
     readonly Tally _tally = new();
@@ -41,7 +42,8 @@ public sealed class CrashTests
             clients =
             [
                 .. Enumerable.Range(0, 6).Select(i => new CrashClient(AnyPort, $"chat{i}", isChat: true, _random.Next(), _tally)),
-                // Each at its own server: one that lags would tell them again what another one has told, and the plain dialect has no position.
+                // Each at its own server: one that lags would tell them again what another one has told, and the plain dialect has no
+                // position.
                 .. Enumerable.Range(0, 3).Select(i => new CrashClient(() => _ports[i], $"plain{i}", isChat: false, _random.Next(), _tally)),
             ];
             running = [.. clients.Select(client => client.RunAsync(() => Task.CompletedTask, stop.Token))];
@@ -53,7 +55,8 @@ public sealed class CrashTests
             }
             await _tally.MoreAsync(200, limit.Token);
             // The plain ones first: they talk at the pace of the others.
-            await Task.WhenAll(clients.Where(client => !client.Transcript.IsChat).Select(client => client.FinishAsync(LastAsync, limit.Token)));
+            await Task.WhenAll(clients.Where(client => !client.Transcript.IsChat)
+                .Select(client => client.FinishAsync(LastAsync, limit.Token)));
             await Task.WhenAll(clients.Select(client => client.FinishAsync(LastAsync, limit.Token)));
             long last = await LastAsync();
             await Task.WhenAll(clients.Select(client => client.FinishAsync(() => Task.FromResult(last), limit.Token)));
@@ -79,7 +82,8 @@ public sealed class CrashTests
     async Task StartAsync(int which)
     {
         var server = BuiltProcess.Server("Development", "--urls", $"http://127.0.0.1:{_ports[which]}",
-            "--ConnectionStrings:Chat", $"{PostgresServer.Connection(_primary, _standby)};Command Timeout=2"); // at the usual rate: it is faults that there are to be many of
+            // At the usual rate: it is faults that there are to be many of
+            "--ConnectionStrings:Chat", $"{PostgresServer.Connection(_primary, _standby)};Command Timeout=2");
         _servers[which] = server;
         server.Ignore();
         using var http = new HttpClient();
@@ -120,10 +124,12 @@ public sealed class CrashTests
                         client.Cut();
                 break;
             case "terminate":
-                await PostgresServer.ExecuteAsync(_primary.Connection("postgres"), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'chatminimal'");
+                await PostgresServer.ExecuteAsync(_primary.Connection("postgres"),
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'chatminimal'");
                 break;
             case "unlisten":
-                await PostgresServer.ExecuteAsync(_primary.Connection("postgres"), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
+                await PostgresServer.ExecuteAsync(_primary.Connection("postgres"),
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'");
                 break;
             case "restart" or "crash":
                 await (what == "crash" ? _primary.KillAsync() : _primary.StopAsync());
@@ -160,7 +166,8 @@ public sealed class CrashTests
         await _primary.SetSynchronousAsync();
     }
 
-    async Task<long> LastAsync() => (long)(await PostgresServer.ExecuteAsync(_primary.Connection("postgres"), "SELECT next - 1 FROM chat.room WHERE name = 'salon'"))!;
+    async Task<long> LastAsync() =>
+        (long)(await PostgresServer.ExecuteAsync(_primary.Connection("postgres"), "SELECT next - 1 FROM chat.room WHERE name = 'salon'"))!;
 
     async Task CheckAsync(CrashClient[] clients)
     {
@@ -174,8 +181,11 @@ public sealed class CrashTests
         string summary = $"seed {Rig.Seed}: 3 servers, {s_faults} faults ({string.Join(", ", _done.CountBy(what => what).OrderByDescending(pair => pair.Value).Select(pair => $"{pair.Key} {pair.Value}"))}); "
             + $"{kept.Count} messages kept, {transcripts.Sum(transcript => transcript.Heard.Count)} heard by {clients.Length} clients";
         // What was refused meanwhile is sent again after others: as where the log may become another one, which here it may not.
-        string epoch = (string)(await PostgresServer.ExecuteAsync(_primary.Connection("postgres"), "SELECT epoch FROM chat.room WHERE name = 'salon'"))!;
-        string[] broken = [.. Checker.Check(kept, transcripts, epoch: epoch), .. transcripts.Where(transcript => transcript.Logs.Count > 1).Select(transcript => $"{transcript.Client}: the log became another one")];
+        string epoch = (string)(await PostgresServer.ExecuteAsync(_primary.Connection("postgres"),
+            "SELECT epoch FROM chat.room WHERE name = 'salon'"))!;
+        string[] broken = [.. Checker.Check(kept, transcripts, epoch: epoch),
+            .. transcripts.Where(transcript => transcript.Logs.Count > 1)
+                .Select(transcript => $"{transcript.Client}: the log became another one")];
         await TestContext.Out.WriteLineAsync($"{summary}; {(broken.Length == 0 ? "0 lost, 0 twice, 0 out of order, 0 untold" : $"{broken.Length} broken promises")}");
         Assert.That(broken, Is.Empty, summary);
         Assert.That(kept, Has.Count.GreaterThan(100), "something was said");

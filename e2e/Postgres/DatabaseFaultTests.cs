@@ -19,7 +19,11 @@ public sealed class DatabaseFaultTests
         using var process = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0",
             "--ConnectionStrings:Chat", $"Host=127.0.0.1;Port={port};Username=postgres;Database=postgres;Command Timeout=2");
         Assert.That(await process.ReadUntilAsync("cannot be stored"), Does.Contain($"database postgres at 127.0.0.1: Connection refused"));
-        using var http = new HttpClient { BaseAddress = new Uri("http" + (await process.ReadUntilAsync("démarré sur ws")).Split("sur ws")[1]) };
+        using var http = new HttpClient
+        {
+            BaseAddress =
+            new Uri("http" + (await process.ReadUntilAsync("démarré sur ws")).Split("sur ws")[1])
+        };
         Assert.That((await http.GetAsync("/readyz")).StatusCode, Is.EqualTo(HttpStatusCode.ServiceUnavailable));
         Assert.That((await http.GetAsync("/healthz")).StatusCode, Is.EqualTo(HttpStatusCode.OK));
         using (HttpResponseMessage posted = await http.PostAsync("/messages", new StringContent("too early")))
@@ -50,7 +54,8 @@ public sealed class DatabaseFaultTests
             switch (what)
             {
                 case "terminated":
-                    await PostgresServer.ExecuteAsync(postgres.Connection("postgres"), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'chatminimal'");
+                    await PostgresServer.ExecuteAsync(postgres.Connection("postgres"),
+                        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'chatminimal'");
                     break;
                 case "restarted":
                     await running.StopAsync();
@@ -101,7 +106,8 @@ public sealed class DatabaseFaultTests
     [Test]
     public async Task With_no_connection_left_messages_are_refused_until_there_is_one()
     {
-        await using PostgresServer postgres = await PostgresServer.StartAsync(settings: ["max_connections=12", "superuser_reserved_connections=0"]);
+        await using PostgresServer postgres =
+            await PostgresServer.StartAsync(settings: ["max_connections=12", "superuser_reserved_connections=0"]);
         string database = await postgres.CreateAsync();
         using ChatServer server = Servers.Start(database);
         var hogs = new List<NpgsqlConnection>();
@@ -153,8 +159,10 @@ public sealed class DatabaseFaultTests
 
         void Set(string value)
         {
-            PostgresServer.ExecuteAsync(postgres.Connection("postgres"), $"ALTER DATABASE {name} SET default_transaction_read_only = {value}").Wait();
-            PostgresServer.ExecuteAsync(postgres.Connection("postgres"), $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'").Wait();
+            PostgresServer.ExecuteAsync(postgres.Connection("postgres"),
+                $"ALTER DATABASE {name} SET default_transaction_read_only = {value}").Wait();
+            PostgresServer.ExecuteAsync(postgres.Connection("postgres"),
+                $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'").Wait();
         }
     }
 
@@ -218,7 +226,8 @@ public sealed class DatabaseFaultTests
         JsonObject hello = await other.HearAsync(TimeSpan.FromMinutes(1), "hello");
         Assert.That((string)hello["epoch"]!, Is.Not.EqualTo(epoch));
         Assert.That(await other.HearTextsAsync(8), Is.EqualTo(new[] { "1", "2", "3", "f1", "f2", "f3", "f4", "f5" }));
-        Assert.That((string)(await chat.HearAsync(TimeSpan.FromMinutes(1), "hello"))["epoch"]!, Is.EqualTo((string)hello["epoch"]!), "one other log");
+        Assert.That((string)(await chat.HearAsync(TimeSpan.FromMinutes(1), "hello"))["epoch"]!, Is.EqualTo((string)hello["epoch"]!),
+            "one other log");
         await other.SayUntilHeardAsync("4", "4"); // not there any more
         Assert.That((await a.TextsAsync())[^1], Is.EqualTo("4"));
     }

@@ -41,10 +41,12 @@ public sealed class FailoverTests
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         for (int i = 1; i <= 3; i++)
             await chat.SayUntilHeardAsync($"{i}", $"{i}");
-        await Servers.UntilAsync(async () => (long?)await PostgresServer.ExecuteAsync(standby.Connection("postgres"), "SELECT next FROM chat.room") == 4);
+        await Servers.UntilAsync(async () => (long?)await PostgresServer.ExecuteAsync(standby.Connection("postgres"),
+            "SELECT next FROM chat.room") == 4);
         await PostgresServer.ExecuteAsync(standby.Connection("postgres"), "ALTER SYSTEM SET primary_conninfo = ''");
         await PostgresServer.ExecuteAsync(standby.Connection("postgres"), "SELECT pg_reload_conf()");
-        await Servers.UntilAsync(async () => await PostgresServer.ExecuteAsync(primary.Connection("postgres"), "SELECT count(*) FROM pg_stat_replication") is 0L);
+        await Servers.UntilAsync(async () => await PostgresServer.ExecuteAsync(primary.Connection("postgres"),
+            "SELECT count(*) FROM pg_stat_replication") is 0L);
         for (int i = 4; i <= 6; i++)
             await chat.SayUntilHeardAsync($"{i}", $"{i}");
         await other.HearTextsAsync(6);

@@ -5,7 +5,9 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Postgres;
 
-/// <summary>The README's five commands make two servers, one PostgreSQL and nginx one chat: as written, but for ports and for whom sudo asks.</summary>
+/// <summary>
+/// The README's five commands make two servers, one PostgreSQL and nginx one chat: as written, but for ports and for whom sudo asks.
+/// </summary>
 [Platform(Exclude = "Win", Reason = "as Debian has them")]
 public sealed partial class OperatorTests
 {
@@ -25,7 +27,8 @@ public sealed partial class OperatorTests
         await File.WriteAllTextAsync(Path.Combine(folder, "chat.conf"), WithPorts(configuration));
         Program("sudo", $"shift 2; exec \"$@\" -h 127.0.0.1 -p {postgres.Port} -U postgres");
         Program("chatminimal", $"exec dotnet {BuiltProcess.PathOf("Server")} \"$@\"");
-        await File.WriteAllTextAsync(Path.Combine(folder, "commands.sh"), WithPorts(commands).Replace("Host=127.0.0.1;", $"Host=127.0.0.1;Port={postgres.Port};", StringComparison.Ordinal));
+        await File.WriteAllTextAsync(Path.Combine(folder, "commands.sh"),
+            WithPorts(commands).Replace("Host=127.0.0.1;", $"Host=127.0.0.1;Port={postgres.Port};", StringComparison.Ordinal));
         using var shell = Process.Start(new ProcessStartInfo("sh", [Path.Combine(folder, "commands.sh")])
         {
             WorkingDirectory = folder,
@@ -39,7 +42,8 @@ public sealed partial class OperatorTests
             using var http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{ports[0]}") };
             foreach (int port in ports)
                 await Servers.UntilAsync(() => IsReadyAsync(http, $"http://127.0.0.1:{port}/readyz"));
-            using Peer here = await Peer.ConnectAsync(new Uri($"ws://127.0.0.1:{ports[1]}/ws"), "chat.v1"), there = await Peer.ConnectAsync(new Uri($"ws://127.0.0.1:{ports[2]}/ws"), "chat.v1");
+            using Peer here = await Peer.ConnectAsync(new Uri($"ws://127.0.0.1:{ports[1]}/ws"), "chat.v1"),
+                there = await Peer.ConnectAsync(new Uri($"ws://127.0.0.1:{ports[2]}/ws"), "chat.v1");
             using HttpResponseMessage posted = await http.PostAsync("/messages", new StringContent("through nginx"));
             Assert.That(posted.StatusCode, Is.EqualTo(HttpStatusCode.Created));
             Assert.That(await here.HearTextsAsync(1), Is.EqualTo(await there.HearTextsAsync(1)));
@@ -50,7 +54,9 @@ public sealed partial class OperatorTests
             await shell.WaitForExitAsync();
         }
 
-        string WithPorts(string text) => text.Replace("8765", $"{ports[0]}", StringComparison.Ordinal).Replace("8771", $"{ports[1]}", StringComparison.Ordinal).Replace("8772", $"{ports[2]}", StringComparison.Ordinal);
+        string WithPorts(string text) =>
+            text.Replace("8765", $"{ports[0]}", StringComparison.Ordinal).Replace("8771", $"{ports[1]}", StringComparison.Ordinal)
+                .Replace("8772", $"{ports[2]}", StringComparison.Ordinal);
 
         void Program(string name, string script)
         {

@@ -7,7 +7,10 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Postgres;
 
-/// <summary>Behind a proxy that gives each transaction another connection, notifications do not arrive: servers follow by polling, and all else is the same.</summary>
+/// <summary>
+/// Behind a proxy that gives each transaction another connection, notifications do not arrive: servers follow by polling, and all else is
+/// the same.
+/// </summary>
 [Platform(Exclude = "Win", Reason = "as Debian has it")]
 public sealed class PgBouncerTests
 {
@@ -17,7 +20,11 @@ public sealed class PgBouncerTests
         PostgresServer postgres = await PostgresServer.SharedAsync();
         var direct = new NpgsqlConnectionStringBuilder(await postgres.CreateAsync());
         await using PgBouncer bouncer = await PgBouncer.StartAsync(direct);
-        string database = new NpgsqlConnectionStringBuilder(direct.ConnectionString) { Host = "127.0.0.1", Port = bouncer.Port }.ConnectionString;
+        string database = new NpgsqlConnectionStringBuilder(direct.ConnectionString)
+        {
+            Host = "127.0.0.1",
+            Port = bouncer.Port
+        }.ConnectionString;
         using var process = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--ConnectionStrings:Chat", database);
         var there = new Uri("ws" + (await process.ReadUntilAsync("démarré sur ws")).Split("sur ws")[1]);
         Assert.That(await process.ReadUntilAsync("polling"), Does.Contain("notifications do not arrive"));
@@ -28,7 +35,8 @@ public sealed class PgBouncerTests
         {
             (Peer says, Peer hears) = i % 2 == 0 ? (here, other) : (other, here);
             if (i == 25)
-                await PostgresServer.ExecuteAsync(postgres.Connection("postgres"), $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{direct.Database}'");
+                await PostgresServer.ExecuteAsync(postgres.Connection("postgres"),
+                    $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{direct.Database}'");
             Assert.That(await says.SayUntilHeardAsync($"{i}", $"{i}"), Is.EqualTo(i + 1));
             Assert.That((string)(await hears.HearAsync(TimeSpan.FromMinutes(1), "message"))["text"]!, Is.EqualTo($"{i}"));
         }
@@ -63,11 +71,18 @@ public sealed class PgBouncerTests
                 """);
             if (!OperatingSystem.IsWindows())
             {
-                File.SetUnixFileMode(folder.FullName, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+                File.SetUnixFileMode(folder.FullName, (UnixFileMode)0b111_101_101); // rwxr-xr-x
             }
-            string[] command = Environment.UserName == "root" ? ["setpriv", "--reuid=nobody", "--clear-groups", program, configuration] : [program, configuration];
-            var process = Process.Start(new ProcessStartInfo(command[0], command[1..]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
-            _ = Task.WhenAll(process.StandardError.BaseStream.CopyToAsync(Stream.Null), process.StandardOutput.BaseStream.CopyToAsync(Stream.Null));
+            string[] command = Environment.UserName == "root"
+                ? ["setpriv", "--reuid=nobody", "--clear-groups", program, configuration]
+                : [program, configuration];
+            var process = Process.Start(new ProcessStartInfo(command[0], command[1..])
+            {
+                RedirectStandardError = true,
+                RedirectStandardOutput = true
+            })!;
+            _ = Task.WhenAll(process.StandardError.BaseStream.CopyToAsync(Stream.Null),
+                process.StandardOutput.BaseStream.CopyToAsync(Stream.Null));
             await Servers.UntilAsync(async () =>
             {
                 using var probe = new TcpClient();

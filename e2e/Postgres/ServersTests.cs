@@ -136,7 +136,8 @@ public sealed class ServersTests
     public async Task The_first_line_says_which_database_and_never_the_password()
     {
         string database = await (await PostgresServer.SharedAsync()).CreateAsync(isHasty: true);
-        using var process = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--ConnectionStrings:Chat", $"{database};Password=very-secret");
+        using var process = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--ConnectionStrings:Chat",
+            $"{database};Password=very-secret");
         string line = await process.ReadUntilAsync("Messages are stored");
         Assert.That(line, Does.Match(@"Messages are stored in PostgreSQL: database chat\d+_\d+ at ").And.Not.Contain("secret"));
         process.Signal("TERM");
@@ -173,7 +174,8 @@ public sealed class ServersTests
         ChatServer[] servers = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => Servers.Start(database))));
         foreach (ChatServer server in servers)
             await server.IsReadyAsync();
-        string[] epochs = await Task.WhenAll(servers.Select(async server => (string)JsonNode.Parse(await server.GetAsync("/messages"))!["epoch"]!));
+        string[] epochs = await Task.WhenAll(servers.Select(async server =>
+            (string)JsonNode.Parse(await server.GetAsync("/messages"))!["epoch"]!));
         Assert.That(epochs.Distinct().Count(), Is.EqualTo(1));
         foreach (ChatServer server in servers)
             await server.DisposeAsync();

@@ -36,7 +36,8 @@ public sealed class DefaultPortTests : IDisposable
     public async Task The_page_works_on_port_443_behind_a_proxy(string kind)
     {
         using BuiltProcess server = await ServerAsync("http://127.0.0.1:8765");
-        using Proxy proxy = await Proxy.StartAsync(kind, await Certificate.MakeAsync(Folder), Folder, server: 8765, port: 443, network: _network);
+        using Proxy proxy = await Proxy.StartAsync(kind, await Certificate.MakeAsync(Folder), Folder, server: 8765, port: 443,
+            network: _network);
         await TalksAsync("https://chat.example/");
     }
 
@@ -58,7 +59,9 @@ public sealed class DefaultPortTests : IDisposable
     // Two people open the page, and one hears the other.
     async Task TalksAsync(string address)
     {
-        string browser = Environment.GetEnvironmentVariable("E2E_BROWSER") ?? ((string[])["chromium-headless-shell", "chromium", "google-chrome"]).Select(Programs.Find).FirstOrDefault(found => found is not null)
+        string browser = Environment.GetEnvironmentVariable("E2E_BROWSER")
+            ?? ((string[])["chromium-headless-shell", "chromium", "google-chrome"]).Select(Programs.Find)
+                .FirstOrDefault(found => found is not null)
             ?? Programs.Ignore("no browser on the path (Debian: chromium-headless-shell)");
         string inside = Path.Combine(Folder, "browser");
         await File.WriteAllTextAsync(inside, $"#!/bin/sh\nexec ip netns exec {_network} {browser} \"$@\"\n");
@@ -87,7 +90,11 @@ public sealed class DefaultPortTests : IDisposable
                 await page.GotoAsync(address);
                 break;
             }
-            catch (PlaywrightException error) when (error.Message.Contains("ERR_CONNECTION_REFUSED", StringComparison.Ordinal) && !limit.IsCancellationRequested) { } // the proxy is not there yet
+            catch (PlaywrightException error) when (error.Message.Contains("ERR_CONNECTION_REFUSED", StringComparison.Ordinal)
+                && !limit.IsCancellationRequested)
+            {
+                // The proxy is not there yet
+            }
         }
         var person = new Person(page);
         await person.IsConnectedAsync();

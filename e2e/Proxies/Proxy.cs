@@ -25,14 +25,17 @@ sealed class Proxy : IDisposable
     /// <param name="shorter">By which its time-outs are divided.</param>
     /// <param name="port">Its own; 0: any.</param>
     /// <param name="network">A network namespace to run in; null: the machine's.</param>
-    public static async Task<Proxy> StartAsync(string kind, Certificate certificate, string folder, int server, int shorter = 1, int port = 0, string? network = null)
+    public static async Task<Proxy> StartAsync(string kind, Certificate certificate, string folder, int server, int shorter = 1,
+        int port = 0, string? network = null)
     {
         string program = Programs.Find(kind == "apache" ? "apache2" : kind)
             ?? Programs.Ignore($"{kind} is not installed (Debian: {(kind switch { "apache" => "apache2", "nginx" => "nginx-light", _ => kind })})");
         port = port == 0 ? FreePort() : port;
         string snippet = Snippet(kind)
-            .Replace(":443", $":{port}", StringComparison.Ordinal).Replace("127.0.0.1:8765", $"127.0.0.1:{server}", StringComparison.Ordinal)
-            .Replace("listen 443", $"listen {port}", StringComparison.Ordinal).Replace("/etc/ssl/chat.", Path.Combine(certificate.Folder, "chat."), StringComparison.Ordinal);
+            .Replace(":443", $":{port}", StringComparison.Ordinal)
+                .Replace("127.0.0.1:8765", $"127.0.0.1:{server}", StringComparison.Ordinal)
+            .Replace("listen 443", $"listen {port}", StringComparison.Ordinal)
+                .Replace("/etc/ssl/chat.", Path.Combine(certificate.Folder, "chat."), StringComparison.Ordinal);
         snippet = Regex.Replace(snippet, @"\b60(s?)\b", $"{60 / shorter}$1");
         string configuration = Path.Combine(folder, kind == "caddy" ? "Caddyfile" : $"{kind}.conf");
         await File.WriteAllTextAsync(configuration, Around(kind, snippet, folder, certificate, port));
@@ -43,9 +46,12 @@ sealed class Proxy : IDisposable
             "haproxy" => ["-db", "-f", configuration],
             _ => ["-D", "FOREGROUND", "-f", configuration],
         };
-        var start = network is null ? new ProcessStartInfo(program, arguments) : new ProcessStartInfo("ip", ["netns", "exec", network, program, .. arguments]);
+        var start = network is null
+            ? new ProcessStartInfo(program, arguments)
+            : new ProcessStartInfo("ip", ["netns", "exec", network, program, .. arguments]);
         (start.RedirectStandardOutput, start.RedirectStandardError) = (true, true);
-        (start.Environment["HOME"], start.Environment["XDG_DATA_HOME"], start.Environment["XDG_CONFIG_HOME"]) = (folder, folder, folder); // Caddy's
+        // Caddy's
+        (start.Environment["HOME"], start.Environment["XDG_DATA_HOME"], start.Environment["XDG_CONFIG_HOME"]) = (folder, folder, folder);
         var process = Process.Start(start)!;
         Task<string> told = process.StandardError.ReadToEndAsync();
         _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
@@ -144,7 +150,8 @@ static class Programs
 {
     /// <summary>Where it is, on the path or where Debian puts what administrators run; null: it is not here.</summary>
     public static string? Find(string name) => OperatingSystem.IsWindows() ? null :
-        ((string[])[.. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':'), "/usr/sbin", "/sbin"]).Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
+        ((string[])[.. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':'), "/usr/sbin", "/sbin"])
+            .Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
 
     public static string Ignore(string reason)
     {

@@ -7,11 +7,17 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Proxies;
 
-/// <summary>What the README says to put in front of the server works: the page, sockets of both dialects, events, POST, the page's Origin, TLS.</summary>
-[TestFixture("nginx"), TestFixture("caddy"), TestFixture("haproxy"), TestFixture("apache"), Platform(Exclude = "Win", Reason = "as Debian has them")]
+/// <summary>
+/// What the README says to put in front of the server works: the page, sockets of both dialects, events, POST, the page's Origin, TLS.
+/// </summary>
+[TestFixture("nginx"), TestFixture("caddy"), TestFixture("haproxy"), TestFixture("apache"),
+    Platform(Exclude = "Win", Reason = "as Debian has them")]
 public sealed class ProxyTests(string kind) : IDisposable
 {
-    /// <summary>Seconds without a message; E2E_SILENCE=75 for what a proxy's own time-outs of 60 must survive. Shorter: everything is, by the same factor.</summary>
+    /// <summary>
+    /// Seconds without a message; E2E_SILENCE=75 for what a proxy's own time-outs of 60 must survive. Shorter: everything is, by the same
+    /// factor.
+    /// </summary>
     static readonly int s_silence = int.Parse(Environment.GetEnvironmentVariable("E2E_SILENCE") ?? "5", CultureInfo.InvariantCulture);
     static readonly int s_shorter = Math.Max(1, 75 / s_silence);
 
@@ -66,7 +72,8 @@ public sealed class ProxyTests(string kind) : IDisposable
         Assert.That(await plain.HearAsync(), Does.EndWith(longest));
         Assert.That(await NextEventAsync(events), Is.EqualTo(longest));
 
-        using HttpResponseMessage posted = await _http.PostAsync("/messages", new FormUrlEncodedContent([new("text", "by a form"), new("name", "Ana")]));
+        using HttpResponseMessage posted =
+            await _http.PostAsync("/messages", new FormUrlEncodedContent([new("text", "by a form"), new("name", "Ana")]));
         Assert.That(posted.StatusCode, Is.EqualTo(HttpStatusCode.Created));
         Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client (Ana) : by a form"));
         Assert.That(await NextEventAsync(events), Is.EqualTo("by a form"));
@@ -86,7 +93,8 @@ public sealed class ProxyTests(string kind) : IDisposable
         }
         foreach (string foreign in (string[])["https://elsewhere.example", "https://chat.example.elsewhere.example", "null"])
             Assert.That(async () => await SocketAsync(null, foreign), Throws.InstanceOf<WebSocketException>().With.Message.Contain("403"));
-        foreach ((string origin, HttpStatusCode status) in ((string, HttpStatusCode)[])[(own, HttpStatusCode.Created), ("https://elsewhere.example", HttpStatusCode.Forbidden)])
+        foreach ((string origin, HttpStatusCode status) in ((string, HttpStatusCode)[])[(own, HttpStatusCode.Created),
+            ("https://elsewhere.example", HttpStatusCode.Forbidden)])
         {
             using var post = new HttpRequestMessage(HttpMethod.Post, "/messages") { Content = new StringContent("x") };
             post.Headers.Add("Origin", origin);
@@ -110,7 +118,8 @@ public sealed class ProxyTests(string kind) : IDisposable
     }
 
     Task<Peer> SocketAsync(string? subprotocol, string? origin = null) =>
-        Peer.ConnectAsync(new Uri($"wss://chat.example:{_proxy!.Port}/ws"), subprotocol, origin: origin, through: new HttpMessageInvoker(_handler!, disposeHandler: false));
+        Peer.ConnectAsync(new Uri($"wss://chat.example:{_proxy!.Port}/ws"), subprotocol, origin: origin,
+            through: new HttpMessageInvoker(_handler!, disposeHandler: false));
 
     // The text of the next message; heartbeats are passed over.
     static async Task<string> NextEventAsync(StreamReader events)

@@ -14,7 +14,8 @@ public sealed class SoakTests
     public async Task People_come_talk_and_go_and_memory_stays_within_a_tenth(TimeSpan length)
     {
         using var folder = new ChatFolder();
-        using var server = BuiltProcess.Server("Production", "--urls", "http://127.0.0.1:0", "--Chat:Database", folder.File, "--Chat:KeepMessages", "1000", "--Chat:MessagesPerSecond", "0");
+        using var server = BuiltProcess.Server("Production", "--urls", "http://127.0.0.1:0", "--Chat:Database", folder.File,
+            "--Chat:KeepMessages", "1000", "--Chat:MessagesPerSecond", "0");
         string started = await server.ReadUntilAsync("démarré sur ws");
         var address = new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]);
         server.Ignore();
@@ -37,12 +38,15 @@ public sealed class SoakTests
         for (int visit = 0; !over.IsCancellationRequested; visit++)
         {
             bool isChat = random.Next(2) == 0;
-            using Peer peer = await Peer.ConnectAsync(address, isChat ? "chat.v1" : null, $"room=room-{random.Next(Rooms)}&name=person-{who}");
+            using Peer peer = await Peer.ConnectAsync(address, isChat ? "chat.v1" : null,
+                $"room=room-{random.Next(Rooms)}&name=person-{who}");
             for (int said = random.Next(1, 20); said > 0; said--)
             {
                 string text = $"{who}-{visit}-{said} {new string('x', random.Next(2000))}";
                 await (isChat ? peer.SayAsync($"{who}-{visit}-{said}", text) : peer.SayAsync(text));
-                while (isChat ? (string)(await peer.HearMessageAsync())["text"]! != text : await peer.HearAsync() != $"Message d'un client (person-{who}) : {text}") { }
+                while (isChat
+                    ? (string)(await peer.HearMessageAsync())["text"]! != text
+                    : await peer.HearAsync() != $"Message d'un client (person-{who}) : {text}") { }
             }
             if (random.Next(4) > 0)
                 await peer.CloseAsync();

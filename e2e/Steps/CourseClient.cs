@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace ChatMinimal.E2E.Steps;
 
-/// <summary>The course's Python client, as the README has it; where there is no Python with websockets, the BCL's client, which does the same.</summary>
+/// <summary>
+/// The course's Python client, as the README has it; where there is no Python with websockets, the BCL's client, which does the same.
+/// </summary>
 static class CourseClient
 {
     static readonly string[] s_pythons = ["python3", "/usr/bin/python3"]; // Debian's packages are for the second, whatever the first is
@@ -35,8 +37,10 @@ static class CourseClient
         try
         {
             using CancellationTokenSource limit = Rig.Patience();
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-            Task<string> output = process.StandardOutput.ReadToEndAsync(limit.Token), error = process.StandardError.ReadToEndAsync(limit.Token);
+            using Process process =
+                Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+            Task<string> output = process.StandardOutput.ReadToEndAsync(limit.Token),
+                error = process.StandardError.ReadToEndAsync(limit.Token);
             await process.WaitForExitAsync(limit.Token);
             await error;
             return process.ExitCode == 0 ? (await output).TrimEnd() : null;

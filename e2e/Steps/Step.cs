@@ -48,7 +48,8 @@ sealed class Step : IDisposable
 
     static async Task<string> BuildAsync(string name)
     {
-        string source = Path.Combine(BuiltProcess.PathOf("Root"), "server", "steps", name + ".cs"), output = Path.Combine(AppContext.BaseDirectory, "steps");
+        string source = Path.Combine(BuiltProcess.PathOf("Root"), "server", "steps", name + ".cs"),
+            output = Path.Combine(AppContext.BaseDirectory, "steps");
         using var limit = new CancellationTokenSource(s_patience);
         await s_building.WaitAsync(limit.Token);
         try

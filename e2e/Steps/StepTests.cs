@@ -5,7 +5,9 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Steps;
 
-/// <summary>What the essay says of each step. The laptop is a client that is connected and does not read, as one whose lid is closed.</summary>
+/// <summary>
+/// What the essay says of each step. The laptop is a client that is connected and does not read, as one whose lid is closed.
+/// </summary>
 public sealed partial class StepTests
 {
     const int ReceiveBuffer = 4096; // bytes: a laptop's, so that little fits between it and the server
@@ -19,7 +21,8 @@ public sealed partial class StepTests
         using Step step = await Step.StartAsync(name);
         foreach (string path in (string[])["", "/ws"])
         {
-            Assert.That(await CourseClient.HelloAsync(new Uri($"ws://{step.Address.Authority}{path}")), Is.EqualTo("Message d'un client : Hello, WebSocket Server!"));
+            Assert.That(await CourseClient.HelloAsync(new Uri($"ws://{step.Address.Authority}{path}")),
+                Is.EqualTo("Message d'un client : Hello, WebSocket Server!"));
             await step.JoinedAsync();
         }
 

@@ -77,28 +77,39 @@ public sealed class ChatFileTests
             _ = Ask(file, $"{s_schemas[version - 1]}; {InEach}; PRAGMA user_version = {version}");
             before = Ask(file, "SELECT room, seq, at, name, text, key FROM message ORDER BY room, seq");
         }
-        using (var store = new SqliteStore(new ChatOptions { Database = folder.File }, TimeProvider.System, NullLogger<SqliteStore>.Instance))
+        using (var store = new SqliteStore(new ChatOptions { Database = folder.File }, TimeProvider.System,
+            NullLogger<SqliteStore>.Instance))
         {
             Assert.That(await store.OpenAsync("salon", default), Is.EqualTo(new LogHead("ours", 2, 5)));
             Assert.That(await store.OpenAsync("atelier", default), Is.EqualTo(new LogHead("theirs", 1, 2)));
             LogPage page = await store.ReadAsync("salon", 1, 10, default);
-            Assert.That(page.Messages.Select(message => $"{message.Seq} {message.At:O} {message.Name} {Encoding.UTF8.GetString(message.Text)} {message.Key}"), Is.EqualTo(new[]
+            Assert.That(page.Messages.Select(message =>
+                $"{message.Seq} {message.At:O} {message.Name} {Encoding.UTF8.GetString(message.Text)} {message.Key}"), Is.EqualTo(new[]
             {
                 "2 2001-02-03T10:00:00.0000000Z Zoé deux k2",
                 "3 2001-02-03T10:00:01.5000000Z  trois ",
                 "4 2001-02-03T10:00:01.5000000Z  a\",\"b\0 ",
             }));
-            Assert.That(await store.SubmitAsync("atelier", [new Draft(null, null, "deux"u8.ToArray())], default), Is.EqualTo(new[] { new Submission(2, false) }));
-            Assert.That(await store.SubmitAsync("new", [new Draft(null, null, "un"u8.ToArray())], default), Is.EqualTo(new[] { new Submission(1, false) }));
+            Assert.That(await store.SubmitAsync("atelier", [new Draft(null, null, "deux"u8.ToArray())], default),
+                Is.EqualTo(new[] { new Submission(2, false) }));
+            Assert.That(await store.SubmitAsync("new", [new Draft(null, null, "un"u8.ToArray())], default),
+                Is.EqualTo(new[] { new Submission(1, false) }));
         }
         using SqliteConnection after = Open(folder.File, SqliteOpenMode.ReadOnly);
-        Assert.That(Ask(after, "SELECT room, seq, at, name, text, key FROM message WHERE at < '2002' ORDER BY room, seq"), Is.EqualTo(before).And.Length.EqualTo(4));
-        Assert.That(Ask(after, "SELECT room, seq FROM message WHERE at > '2002' ORDER BY room, seq"), Is.EqualTo(new[] { "atelier|2", "new|1" }));
+        Assert.That(Ask(after, "SELECT room, seq, at, name, text, key FROM message WHERE at < '2002' ORDER BY room, seq"),
+            Is.EqualTo(before).And.Length.EqualTo(4));
+        Assert.That(Ask(after, "SELECT room, seq FROM message WHERE at > '2002' ORDER BY room, seq"),
+            Is.EqualTo(new[] { "atelier|2", "new|1" }));
     }
 
     static SqliteConnection Open(string path, SqliteOpenMode mode)
     {
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Mode = mode, Pooling = false }.ToString());
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder
+        {
+            DataSource = path,
+            Mode = mode,
+            Pooling = false
+        }.ToString());
         connection.Open();
         return connection;
     }
@@ -110,7 +121,8 @@ public sealed class ChatFileTests
         using SqliteDataReader rows = command.ExecuteReader();
         var all = new List<string>();
         while (rows.Read())
-            all.Add(string.Join('|', Enumerable.Range(0, rows.FieldCount).Select(column => rows.IsDBNull(column) ? "" : rows.GetValue(column))));
+            all.Add(string.Join('|',
+                Enumerable.Range(0, rows.FieldCount).Select(column => rows.IsDBNull(column) ? "" : rows.GetValue(column))));
         return [.. all];
     }
 }

@@ -20,7 +20,8 @@ public sealed class DamageTests : IDisposable
 
     SqliteStore Open(int keepMessages = 0, TimeProvider? clock = null)
     {
-        var store = new SqliteStore(new ChatOptions { Database = _folder.File, KeepMessages = keepMessages }, clock ?? TimeProvider.System, _lines);
+        var store = new SqliteStore(new ChatOptions { Database = _folder.File, KeepMessages = keepMessages }, clock
+            ?? TimeProvider.System, _lines);
         _open.Add(store);
         return store;
     }
@@ -35,8 +36,10 @@ public sealed class DamageTests : IDisposable
 
     static readonly string[] s_damages =
     [
-        "said = replace(said, '[', '#')", "said = NULL", "said = x'00ff'", "said = CAST(said AS BLOB)", "said = 7", "said = ''", "said = '[]'", "said = '[[1]]'", "said = '[[]]]'",
-        "said = '{}'", "said = 'null'", "said = '[[\"a\",\"b\",\"c\",\"d\"]]'", "said = '[[\"\\ud800\"]]'", "said = CAST(x'5b5b22ff225d5d' AS TEXT)", "said = '[[\"a'",
+        "said = replace(said, '[', '#')", "said = NULL", "said = x'00ff'", "said = CAST(said AS BLOB)", "said = 7", "said = ''",
+            "said = '[]'", "said = '[[1]]'", "said = '[[]]]'",
+        "said = '{}'", "said = 'null'", "said = '[[\"a\",\"b\",\"c\",\"d\"]]'", "said = '[[\"\\ud800\"]]'",
+            "said = CAST(x'5b5b22ff225d5d' AS TEXT)", "said = '[[\"a'",
         "at = NULL", "at = 7", "at = 'yesterday'", "at = x'00'", "at = replace(at, 'T', ' ')",
     ];
 
@@ -54,16 +57,20 @@ public sealed class DamageTests : IDisposable
                 Assert.That(await ReadAsync(store, 3), Is.EqualTo("6 7 then 8"));
                 Assert.That(await ReadAsync(store, 4, 6), Is.EqualTo("then 6"));
             }
-            Assert.That(_lines.All.Where(line => line.Contains("cannot be read", StringComparison.Ordinal)), Is.EqualTo(new[] { $"Room a: row {1L << 36 | 5} of table page cannot be read; its messages are told as a gap" }));
-            Assert.That(await store.SubmitAsync("a", [Draft("4"), Draft("8")], default), Is.EqualTo(new Submission[] { new(4, WasKnown: true), new(8, WasKnown: false) }));
-            Assert.That(Sql("SELECT seq FROM message WHERE seq NOT IN (3, 4, 5)"), Is.EqualTo(new[] { "1", "2", "6", "7", "8" }), "the view shows the others");
+            Assert.That(_lines.All.Where(line => line.Contains("cannot be read", StringComparison.Ordinal)),
+                Is.EqualTo(new[] { $"Room a: row {1L << 36 | 5} of table page cannot be read; its messages are told as a gap" }));
+            Assert.That(await store.SubmitAsync("a", [Draft("4"), Draft("8")], default),
+                Is.EqualTo(new Submission[] { new(4, WasKnown: true), new(8, WasKnown: false) }));
+            Assert.That(Sql("SELECT seq FROM message WHERE seq NOT IN (3, 4, 5)"), Is.EqualTo(new[] { "1", "2", "6", "7", "8" }),
+                "the view shows the others");
         }
         using (SqliteStore store = Open(keepMessages: 2))
         {
             await store.SubmitAsync("a", [Draft("9")], default);
             Assert.That(Sql("SELECT first FROM room"), Is.EqualTo(new[] { "8" }));
             Assert.That(Sql("SELECT id & 0xFFFFFFFFF FROM page"),
-                Is.SupersetOf(new[] { "2", "7", "8", "9" }).And.SubsetOf(new[] { "2", "5", "7", "8", "9" }), "they are still there for their keys, as far as one can read those");
+                Is.SupersetOf(new[] { "2", "7", "8", "9" }).And.SubsetOf(new[] { "2", "5", "7", "8", "9" }),
+                    "they are still there for their keys, as far as one can read those");
         }
     }
 
@@ -101,7 +108,8 @@ public sealed class DamageTests : IDisposable
         Assert.That(await store.OpenAsync("a", default), Has.Property("Next").EqualTo(8));
         Assert.That(await ReadAsync(store, 1), Is.EqualTo("1 2 then 3"));
         Assert.That(await ReadAsync(store, 3), Is.EqualTo("then 8"));
-        Assert.That(await store.SubmitAsync("a", [Draft("8")], default), Is.EqualTo(new[] { new Submission(8, false) }), "no number is given twice");
+        Assert.That(await store.SubmitAsync("a", [Draft("8")], default), Is.EqualTo(new[] { new Submission(8, false) }),
+            "no number is given twice");
         Sql("DELETE FROM page WHERE id & 0xFFFFFFFFF = 8"); // under the server
         Assert.That(await ReadAsync(store, 8), Is.EqualTo("then 9"));
         Assert.That(await store.SubmitAsync("a", [Draft("9")], default), Is.EqualTo(new[] { new Submission(9, false) }));
@@ -118,7 +126,8 @@ public sealed class DamageTests : IDisposable
         await store.FollowAsync("a", pages.Add);
         Sql("DELETE FROM page; DELETE FROM room");
         Assert.That(await store.SubmitAsync("a", [Draft("new")], default), Is.EqualTo(new[] { new Submission(1, false) }));
-        Assert.That(pages.Select(page => (page.Head.Next, page.Next, page.Messages.Count)), Is.EqualTo(new[] { (8L, 8L, 0), (1, 1, 0), (2, 2, 1) }));
+        Assert.That(pages.Select(page => (page.Head.Next, page.Next, page.Messages.Count)),
+            Is.EqualTo(new[] { (8L, 8L, 0), (1, 1, 0), (2, 2, 1) }));
         Assert.That(pages[1].Head.Epoch, Is.Not.EqualTo(pages[0].Head.Epoch).And.EqualTo(pages[2].Head.Epoch));
     }
 
@@ -131,7 +140,8 @@ public sealed class DamageTests : IDisposable
         await store.SubmitAsync("b", [Draft("1")], default);
         Sql($"UPDATE room SET next = {LastSeq} WHERE name = 'a'");
         Assert.That(await store.SubmitAsync("a", [Draft("2")], default), Is.EqualTo(new[] { new Submission(LastSeq, false) }));
-        Assert.That(async () => await store.SubmitAsync("a", [Draft("3")], default), Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("is full"));
+        Assert.That(async () => await store.SubmitAsync("a", [Draft("3")], default),
+            Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("is full"));
         Assert.That(await store.SubmitAsync("b", [Draft("2")], default), Is.EqualTo(new[] { new Submission(2, false) }));
         Assert.That(await ReadAsync(store, LastSeq), Is.EqualTo($"2 then {LastSeq + 1}"));
         Assert.That(Sql("SELECT text FROM message WHERE room = 'b'"), Is.EqualTo(new[] { "1", "2" }));
@@ -146,7 +156,8 @@ public sealed class DamageTests : IDisposable
         Sql($"UPDATE key_hash SET seq = 1 WHERE hash = {hashes[1]}");
         Assert.That(await store.SubmitAsync("a", [Draft("2")], default), Is.EqualTo(new[] { new Submission(3, false) }));
         Sql($"UPDATE key_hash SET seq = 99 WHERE hash = {hashes[0]}");
-        Assert.That(await store.SubmitAsync("a", [Draft("1")], default), Is.EqualTo(new[] { new Submission(4, false) }), "beyond the end there is nothing");
+        Assert.That(await store.SubmitAsync("a", [Draft("1")], default), Is.EqualTo(new[] { new Submission(4, false) }),
+            "beyond the end there is nothing");
     }
 
     [Test]
@@ -157,8 +168,10 @@ public sealed class DamageTests : IDisposable
         Sql("ALTER TABLE page RENAME TO hidden");
         for (int i = 0; i < 3; i++)
         {
-            Assert.That(async () => await store.SubmitAsync("a", [Draft("2")], default), Throws.InstanceOf<StoreUnavailableException>().With.Message.Contain("no such table"));
-            Assert.That(async () => await store.CheckAsync(default), Throws.InstanceOf<StoreUnavailableException>().With.Message.Contain("no such table"));
+            Assert.That(async () => await store.SubmitAsync("a", [Draft("2")], default),
+                Throws.InstanceOf<StoreUnavailableException>().With.Message.Contain("no such table"));
+            Assert.That(async () => await store.CheckAsync(default),
+                Throws.InstanceOf<StoreUnavailableException>().With.Message.Contain("no such table"));
         }
         Sql("DROP VIEW message; ALTER TABLE hidden RENAME TO page");
         Assert.That(await store.SubmitAsync("a", [Draft("2")], default), Is.EqualTo(new[] { new Submission(2, false) }));
@@ -175,8 +188,10 @@ public sealed class DamageTests : IDisposable
         await store.SubmitAsync("a", [Draft("1")], default);
         clock.IsBroken = true;
         for (int i = 0; i < 3; i++)
-            Assert.That(async () => await store.SubmitAsync("a", [Draft("2")], default), Throws.InstanceOf<StoreUnavailableException>().With.Message.EqualTo("no time"));
-        Assert.That(async () => await store.CheckAsync(default), Throws.InstanceOf<StoreUnavailableException>().With.Message.EqualTo("no time"));
+            Assert.That(async () => await store.SubmitAsync("a", [Draft("2")], default),
+                Throws.InstanceOf<StoreUnavailableException>().With.Message.EqualTo("no time"));
+        Assert.That(async () => await store.CheckAsync(default),
+            Throws.InstanceOf<StoreUnavailableException>().With.Message.EqualTo("no time"));
         clock.IsBroken = false;
         Assert.That(await store.SubmitAsync("a", [Draft("2")], default), Is.EqualTo(new[] { new Submission(2, false) }));
         Assert.That(await ReadAsync(store, 1), Is.EqualTo("1 2 then 3"));

@@ -22,7 +22,8 @@ public sealed class IdentityTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     static SqliteStore Open(string file, bool isDurable = false) =>
-        new(new ChatOptions { Database = file, Durability = isDurable ? "full" : "normal" }, TimeProvider.System, NullLogger<SqliteStore>.Instance);
+        new(new ChatOptions { Database = file, Durability = isDurable ? "full" : "normal" }, TimeProvider.System,
+            NullLogger<SqliteStore>.Instance);
 
     SqliteStore Open() => Open(File);
 
@@ -42,7 +43,12 @@ public sealed class IdentityTests : IDisposable
                 if (how == "renamed")
                     System.IO.File.Move(File, Copy, overwrite: true);
                 else
-                    foreach (string file in how switch { "deleted" => [File], "WAL deleted" => [Wal], _ => Directory.GetFiles(Path.GetDirectoryName(File)!) })
+                    foreach (string file in how switch
+                    {
+                        "deleted" => [File],
+                        "WAL deleted" => [Wal],
+                        _ => Directory.GetFiles(Path.GetDirectoryName(File)!)
+                    })
                         System.IO.File.Delete(file);
             }
             await SayAsync(store, "11");
@@ -55,7 +61,8 @@ public sealed class IdentityTests : IDisposable
             Assert.That(await store.OpenAsync("a", default), Is.EqualTo(new LogHead(epoch, 1, 12)));
     }
 
-    [TestCase("renamed over it", "vacuum"), TestCase("written over it", "vacuum"), TestCase("renamed over it", "cold"), TestCase("written over it", "cold"), TestCase("written over it", "foreign")]
+    [TestCase("renamed over it", "vacuum"), TestCase("written over it", "vacuum"), TestCase("renamed over it", "cold"),
+        TestCase("written over it", "cold"), TestCase("written over it", "foreign")]
     public async Task Another_file_in_its_place_is_another_log_and_nothing_is_acknowledged_into_the_old_one(string how, string what)
     {
         if (OperatingSystem.IsWindows())
@@ -80,12 +87,15 @@ public sealed class IdentityTests : IDisposable
                 Assert.That(async () => await SayAsync(store, "2"), Throws.InstanceOf<StoreUnavailableException>());
             if (what == "foreign")
             {
-                Assert.That(async () => await SayAsync(store, "2"), Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("not a database"));
+                Assert.That(async () => await SayAsync(store, "2"),
+                    Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("not a database"));
                 return;
             }
             Assert.That(await SayAsync(store, "2"), Is.EqualTo(new Submission(2, false)));
-            Assert.That(pages.Select(page => (page.Next, page.Messages.Count)), Is.EqualTo(new[] { (2L, 0), (3, 1), (2, 0), (3, 1) }), "told first");
-            Assert.That(pages[2].Head.Epoch, Is.Not.EqualTo(before).And.EqualTo(pages[3].Head.Epoch).And.EqualTo((await store.OpenAsync("a", default)).Epoch));
+            Assert.That(pages.Select(page => (page.Next, page.Messages.Count)), Is.EqualTo(new[] { (2L, 0), (3, 1), (2, 0), (3, 1) }),
+                "told first");
+            Assert.That(pages[2].Head.Epoch,
+                Is.Not.EqualTo(before).And.EqualTo(pages[3].Head.Epoch).And.EqualTo((await store.OpenAsync("a", default)).Epoch));
             before = pages[3].Head.Epoch;
             Assert.That(await TextsAsync(store), Is.EqualTo(new[] { "1", "2" }));
             store.Dispose();
@@ -94,12 +104,15 @@ public sealed class IdentityTests : IDisposable
         }
     }
 
-    [TestCase("nothing", false), TestCase("checkpoint", false), TestCase("wal deleted", true), TestCase("wal cut", true), TestCase("lock deleted", true),
-     TestCase("newest row deleted", true), TestCase("older row deleted", false), TestCase("power lost", true), TestCase("power lost, full", false)]
+    [TestCase("nothing", false), TestCase("checkpoint", false), TestCase("wal deleted", true), TestCase("wal cut", true),
+        TestCase("lock deleted", true),
+     TestCase("newest row deleted", true), TestCase("older row deleted", false), TestCase("power lost", true),
+         TestCase("power lost, full", false)]
     public async Task What_happened_between_two_runs_is_noticed_at_the_start(string what, bool isAnother)
     {
         string killed = await LeaveAsKilledAsync(isDurable: what.EndsWith("full", StringComparison.Ordinal));
-        string before = Sql(Path.Combine(killed, "reference", "chat.db"), "SELECT epoch FROM room")[0], file = Path.Combine(killed, "chat.db");
+        string before = Sql(Path.Combine(killed, "reference", "chat.db"), "SELECT epoch FROM room")[0],
+            file = Path.Combine(killed, "chat.db");
         switch (what)
         {
             case "checkpoint":
@@ -123,7 +136,8 @@ public sealed class IdentityTests : IDisposable
                 break;
             case "power lost" or "power lost, full":
                 string known = await System.IO.File.ReadAllTextAsync(file + "-lock");
-                await System.IO.File.WriteAllTextAsync(file + "-lock", known.Replace(Known.ThisBoot, new string('0', 36), StringComparison.Ordinal));
+                await System.IO.File.WriteAllTextAsync(file + "-lock",
+                    known.Replace(Known.ThisBoot, new string('0', 36), StringComparison.Ordinal));
                 break;
         }
         using SqliteStore store = Open(file);
@@ -183,7 +197,8 @@ public sealed class IdentityTests : IDisposable
         using SqliteStore store = Open();
         await SayAsync(store, "1");
         string[] files = Directory.GetFiles(Path.GetDirectoryName(File)!);
-        Assert.That(files.Select(Path.GetFileName), Is.SupersetOf(new[] { "chat.db", "chat.db-lock", "chat.db-shm", "chat.db-wal" })); // and of the search index
+        // And of the search index
+        Assert.That(files.Select(Path.GetFileName), Is.SupersetOf(new[] { "chat.db", "chat.db-lock", "chat.db-shm", "chat.db-wal" }));
         foreach (string file in files)
             if (!OperatingSystem.IsWindows()) // there its folder says
                 Assert.That(System.IO.File.GetUnixFileMode(file), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite), file);
@@ -192,8 +207,10 @@ public sealed class IdentityTests : IDisposable
     [Test]
     public async Task Below_so_many_free_bytes_messages_are_refused()
     {
-        using var store = new SqliteStore(new ChatOptions { Database = File, MinFreeBytes = long.MaxValue }, TimeProvider.System, NullLogger<SqliteStore>.Instance);
-        Assert.That(async () => await SayAsync(store, "1"), Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("free on the disk"));
+        using var store = new SqliteStore(new ChatOptions { Database = File, MinFreeBytes = long.MaxValue }, TimeProvider.System,
+            NullLogger<SqliteStore>.Instance);
+        Assert.That(async () => await SayAsync(store, "1"),
+            Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("free on the disk"));
         Assert.That(await TextsAsync(store), Is.Empty);
     }
 
@@ -205,13 +222,15 @@ public sealed class IdentityTests : IDisposable
         await store.FollowAsync("a", page => { if (page.Messages.Count > 0) answer.Wait(); }); // on the writer's thread, as a disk would
         Task<Submission> said = SayAsync(store, "1");
         for (int i = 0; i < 2; i++)
-            Assert.That(async () => await store.CheckAsync(default), Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("does not answer"));
+            Assert.That(async () => await store.CheckAsync(default),
+                Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("does not answer"));
         answer.Set();
         await said;
         await store.CheckAsync(default);
     }
 
-    // Says 1, 2 and 3, with a backup made after 2, and leaves the files in another folder as they are while the server runs: as if it had been killed.
+    // Says 1, 2 and 3, with a backup made after 2, and leaves the files in another folder as they are while the server runs: as if it had
+    // been killed.
     async Task<string> LeaveAsKilledAsync(bool isDurable = false)
     {
         string killed = Directory.CreateTempSubdirectory("chatminimal-").FullName;
@@ -227,9 +246,11 @@ public sealed class IdentityTests : IDisposable
         return killed;
     }
 
-    static async Task<Submission> SayAsync(SqliteStore store, string text) => (await store.SubmitAsync("a", [new Draft(null, null, Encoding.UTF8.GetBytes(text))], default))[0];
+    static async Task<Submission> SayAsync(SqliteStore store, string text) =>
+        (await store.SubmitAsync("a", [new Draft(null, null, Encoding.UTF8.GetBytes(text))], default))[0];
 
-    static async Task<List<string>> TextsAsync(SqliteStore store) => [.. (await store.ReadAsync("a", 1, long.MaxValue, default)).Messages.Select(message => Encoding.UTF8.GetString(message.Text))];
+    static async Task<List<string>> TextsAsync(SqliteStore store) =>
+        [.. (await store.ReadAsync("a", 1, long.MaxValue, default)).Messages.Select(message => Encoding.UTF8.GetString(message.Text))];
 
     static string[] Sql(string file, string sql)
     {

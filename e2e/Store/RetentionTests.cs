@@ -23,7 +23,9 @@ public sealed class RetentionTests(string kind) : IDisposable
     IMessageStore Open(int keepDays)
     {
         var options = new ChatOptions { Database = _folder.File, KeepDays = keepDays };
-        return _store = kind == "memory" ? new MemoryStore(options, _clock) : new SqliteStore(options, _clock, NullLogger<SqliteStore>.Instance);
+        return _store = kind == "memory"
+            ? new MemoryStore(options, _clock)
+            : new SqliteStore(options, _clock, NullLogger<SqliteStore>.Instance);
     }
 
     [Test]
@@ -42,8 +44,10 @@ public sealed class RetentionTests(string kind) : IDisposable
         await FirstIsAsync(store, "a", 2);
         await FirstIsAsync(store, "quiet", 2);
         LogPage page = await store.ReadAsync("a", 1, long.MaxValue, default);
-        Assert.That(page.Messages.Select(message => (message.Seq, Encoding.UTF8.GetString(message.Text))), Is.EqualTo(new[] { (2L, "young") }));
-        Assert.That(await SayAsync(store, "a", "other", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true)), "there is no text to compare");
+        Assert.That(page.Messages.Select(message => (message.Seq, Encoding.UTF8.GetString(message.Text))),
+            Is.EqualTo(new[] { (2L, "young") }));
+        Assert.That(await SayAsync(store, "a", "other", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true)),
+            "there is no text to compare");
         Assert.That(await SayAsync(store, "quiet", "again"), Is.EqualTo(new Submission(2, WasKnown: false)), "no number is given twice");
     }
 
@@ -52,7 +56,8 @@ public sealed class RetentionTests(string kind) : IDisposable
     {
         IMessageStore store = Open(new ChatOptions().KeepDays);
         Assert.That(new ChatOptions().KeepMessages, Is.Zero);
-        await store.SubmitAsync("a", [.. Enumerable.Range(0, 5000).Select(i => new Draft(null, null, Encoding.UTF8.GetBytes($"{i}")))], default);
+        await store.SubmitAsync("a", [.. Enumerable.Range(0, 5000).Select(i => new Draft(null, null, Encoding.UTF8.GetBytes($"{i}")))],
+            default);
         _clock.Advance(TimeSpan.FromDays(10_000));
         await SayAsync(store, "a", "last");
         Assert.That(await store.OpenAsync("a", default), Has.Property("First").EqualTo(1).And.Property("Next").EqualTo(5002));

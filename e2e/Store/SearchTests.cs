@@ -5,7 +5,9 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Store;
 
-/// <summary>Searching a room: over HTTP, in a server on a file, for the index is read by another thread than the one that makes it.</summary>
+/// <summary>
+/// Searching a room: over HTTP, in a server on a file, for the index is read by another thread than the one that makes it.
+/// </summary>
 public sealed class SearchTests : IDisposable
 {
     readonly ChatFolder _folder = new();
@@ -100,7 +102,8 @@ public sealed class SearchTests : IDisposable
             await SubmitAsync(http, "before");
             await FindsAsync(http, "before", ["before"]);
         }
-        foreach (string file in Directory.EnumerateFiles(Path.GetDirectoryName(_folder.File)!, "chat.db*").Where(file => !file.Contains("-search", StringComparison.Ordinal)))
+        foreach (string file in Directory.EnumerateFiles(Path.GetDirectoryName(_folder.File)!, "chat.db*")
+            .Where(file => !file.Contains("-search", StringComparison.Ordinal)))
             File.Delete(file);
         using (var server = ChatServer.StartWith(_folder))
         {

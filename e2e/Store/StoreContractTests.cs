@@ -78,7 +78,8 @@ public sealed class StoreContractTests(string kind) : IDisposable
         IMessageStore store = Open();
         string[] texts = ["", " ", "\0", "a\0b", "é😀\u2028\r\n", "\uFEFFx", new string('x', 65_536), "'; DROP TABLE message; --"];
         for (int i = 0; i < texts.Length; i++)
-            await store.SubmitAsync("a", [new Draft(i % 2 == 0 ? "Zoé 😀" : null, i % 2 == 0 ? $"k{i}" : null, Encoding.UTF8.GetBytes(texts[i]))], default);
+            await store.SubmitAsync("a",
+                [new Draft(i % 2 == 0 ? "Zoé 😀" : null, i % 2 == 0 ? $"k{i}" : null, Encoding.UTF8.GetBytes(texts[i]))], default);
         List<Message> all = await AllAsync(store, "a");
         Assert.That(all.Select(Text), Is.EqualTo(texts));
         Assert.That(all.Select(message => message.Name), Is.EqualTo(texts.Select((_, i) => i % 2 == 0 ? "Zoé 😀" : null)));
@@ -95,7 +96,8 @@ public sealed class StoreContractTests(string kind) : IDisposable
             await SayAsync(store, "a", $"{i}", key: $"{i}");
         var pages = new List<LogPage>();
         IDisposable following = await store.FollowAsync("a", pages.Add);
-        Assert.That(pages.Single(), Is.EqualTo(new LogPage(await store.OpenAsync("a", default), 51, pages[0].Messages)).And.Property("Messages").Empty);
+        Assert.That(pages.Single(),
+            Is.EqualTo(new LogPage(await store.OpenAsync("a", default), 51, pages[0].Messages)).And.Property("Messages").Empty);
         await Task.WhenAll(Enumerable.Range(0, 10).Select(who => Task.Run(async () =>
         {
             for (int i = 0; i < 100; i++)
@@ -117,11 +119,14 @@ public sealed class StoreContractTests(string kind) : IDisposable
         await SayAsync(store, "a", "first", key: "k");
         Assert.That(await SayAsync(store, "a", "first", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true)));
         Assert.That(await SayAsync(store, "a", "other", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true, IsTaken: true)));
-        Submission[] atOnce = await store.SubmitAsync("a", [new(null, "x", "1"u8.ToArray()), new(null, "x", "2"u8.ToArray()), new(null, "x", "1"u8.ToArray())], default);
+        Submission[] atOnce =
+            await store.SubmitAsync("a",
+                [new(null, "x", "1"u8.ToArray()), new(null, "x", "2"u8.ToArray()), new(null, "x", "1"u8.ToArray())], default);
         Assert.That(atOnce, Is.EqualTo(new Submission[] { new(2, false), new(2, true, true), new(2, true) }));
         for (int i = 0; i < 300; i++)
             await SayAsync(store, "a", $"{i}");
-        Assert.That(await SayAsync(store, "a", "other", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true)), "there is no text to compare");
+        Assert.That(await SayAsync(store, "a", "other", key: "k"), Is.EqualTo(new Submission(1, WasKnown: true)),
+            "there is no text to compare");
     }
 
     [Test, NonParallelizable] // measures the heap
@@ -170,7 +175,8 @@ public sealed class StoreContractTests(string kind) : IDisposable
         Assert.That(page.Head.First, Is.EqualTo(991));
         Assert.That(page.Messages.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(991, 10)));
         Assert.That(await SayAsync(store, "a", "again", key: "k2"), Is.EqualTo(new Submission(2, true)));
-        Assert.That((await store.ReadAsync("a", 995, 997, default)).Messages.Select(message => message.Seq), Is.EqualTo(new[] { 995, 996 }));
+        Assert.That((await store.ReadAsync("a", 995, 997, default)).Messages.Select(message => message.Seq),
+            Is.EqualTo(new[] { 995, 996 }));
         Assert.That((await store.ReadAsync("a", 1001, 1010, default)).Messages, Is.Empty);
     }
 
@@ -180,21 +186,26 @@ public sealed class StoreContractTests(string kind) : IDisposable
         IMessageStore store = Open(keepMessages: 10);
         await SayAsync(store, "a", "first", key: "first");
         for (int unit = 0; unit < 400; unit++) // every other unit is of plain clients, who have no keys; a comma and a quote look like one
-            await store.SubmitAsync("a", [.. Enumerable.Range(0, 256).Select(i => new Draft(null, unit % 2 == 0 ? $"{unit}-{i}" : null, Encoding.UTF8.GetBytes(",\"")))], default);
+            await store.SubmitAsync("a",
+                [.. Enumerable.Range(0, 256)
+                    .Select(i => new Draft(null, unit % 2 == 0 ? $"{unit}-{i}" : null, Encoding.UTF8.GetBytes(",\"")))], default);
         Assert.That((await SayAsync(store, "a", "again", key: "200-7")).WasKnown, "of which a hundred thousand are not yet over");
         if (kind == "memory")
             return; // counts keys, not messages
         Assert.That((await SayAsync(store, "a", "again", key: "first")).WasKnown, Is.False);
         if (kind == "postgres")
         {
-            Assert.That(await PostgresServer.ExecuteAsync(_database, "SELECT count(*) FROM chat.key"), Is.InRange(100_000, 100_000 + 16_384 + 256), "each has one, the server's own or the client's");
-            Assert.That(await PostgresServer.ExecuteAsync(_database, "SELECT count(*) FROM chat.page"), Is.InRange(1, 3), "messages go, whoever still knows their keys");
+            Assert.That(await PostgresServer.ExecuteAsync(_database, "SELECT count(*) FROM chat.key"),
+                Is.InRange(100_000, 100_000 + 16_384 + 256), "each has one, the server's own or the client's");
+            Assert.That(await PostgresServer.ExecuteAsync(_database, "SELECT count(*) FROM chat.page"), Is.InRange(1, 3),
+                "messages go, whoever still knows their keys");
             return;
         }
         using var file = new SqliteConnection($"Data Source={_folder.File};Mode=ReadOnly;Pooling=False");
         file.Open();
         Assert.That(Ask("SELECT count(*) FROM key_hash"), Is.InRange(49_900, 50_700));
-        Assert.That(Ask("SELECT count(*) FROM page WHERE id & 0xFFFFFFFFF < 102000"), Is.InRange(190, 210), "those without keys went with their messages");
+        Assert.That(Ask("SELECT count(*) FROM page WHERE id & 0xFFFFFFFFF < 102000"), Is.InRange(190, 210),
+            "those without keys went with their messages");
         Assert.That(Ask("SELECT count(*) FROM message"), Is.InRange(10, 10 + 256));
 
         long Ask(string sql)
@@ -210,7 +221,10 @@ public sealed class StoreContractTests(string kind) : IDisposable
     {
         IMessageStore store = Open();
         Submission[][] answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(who => Task.Run(async () =>
-            await store.SubmitAsync("a", [.. Enumerable.Range(0, 600).Select(i => new Draft(null, i % 3 == 0 ? $"{who}-{i % 50}" : null, Encoding.UTF8.GetBytes($"{who}:{i}")))], default))));
+            await store.SubmitAsync("a",
+                [.. Enumerable.Range(0, 600)
+                    .Select(i => new Draft(null, i % 3 == 0 ? $"{who}-{i % 50}" : null, Encoding.UTF8.GetBytes($"{who}:{i}")))],
+                        default))));
         List<Message> all = await AllAsync(store, "a");
         Assert.That(all.Select(message => message.Seq), Is.EqualTo(Enumerable.Range(1, all.Count)));
         for (int who = 0; who < 20; who++)
@@ -220,7 +234,8 @@ public sealed class StoreContractTests(string kind) : IDisposable
             for (int i = 0; i < 600; i++)
             {
                 Message message = all[(int)answers[who][i].Seq - 1];
-                Assert.That(answers[who][i].WasKnown ? message.Key : Text(message), Is.EqualTo(answers[who][i].WasKnown ? $"{who}-{i % 50}" : $"{who}:{i}"));
+                Assert.That(answers[who][i].WasKnown ? message.Key : Text(message),
+                    Is.EqualTo(answers[who][i].WasKnown ? $"{who}-{i % 50}" : $"{who}:{i}"));
             }
             Assert.That(added, Has.Length.EqualTo(400 + 50), "400 have no key, the others 50 between them");
         }
@@ -233,7 +248,8 @@ public sealed class StoreContractTests(string kind) : IDisposable
         Assert.That((await store.ReadAsync("nobody", 1, 10, default)).Messages, Is.Empty);
         LogHead head = await store.OpenAsync("nobody", default);
         await SayAsync(store, "nobody", "first");
-        Assert.That((await store.OpenAsync("nobody", default)).Epoch, Is.EqualTo(head.Epoch), "who came before the first message is in the same log");
+        Assert.That((await store.OpenAsync("nobody", default)).Epoch, Is.EqualTo(head.Epoch),
+            "who came before the first message is in the same log");
     }
 
     static async Task<Submission> SayAsync(IMessageStore store, string room, string text, string? name = null, string? key = null) =>

@@ -15,7 +15,8 @@ public sealed class WalTests
         using var folder = new ChatFolder();
         var lines = new Lines();
         var wal = new FileInfo(folder.File + "-wal");
-        using var store = new SqliteStore(new ChatOptions { Database = folder.File, MinFreeBytes = 0, KeepMessages = 1 }, TimeProvider.System, lines);
+        using var store = new SqliteStore(new ChatOptions { Database = folder.File, MinFreeBytes = 0, KeepMessages = 1 },
+            TimeProvider.System, lines);
         using var other = new SqliteConnection($"Data Source={folder.File};Pooling=False");
         other.Open();
         Run(other, "BEGIN; SELECT * FROM room"); // and forgets to end it

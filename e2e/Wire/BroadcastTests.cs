@@ -110,7 +110,8 @@ public sealed class BroadcastTests
             do
                 heard.Add(await late.HearAsync() ?? throw new InvalidOperationException("closed"));
             while (heard[^1] != "Message d'un client : me");
-            int[] numbers = [.. heard[..^1].Where(text => !text.EndsWith("me", StringComparison.Ordinal)).Select(text => int.Parse(text.Split(' ')[^1], null))];
+            int[] numbers = [.. heard[..^1].Where(text => !text.EndsWith("me", StringComparison.Ordinal))
+                .Select(text => int.Parse(text.Split(' ')[^1], null))];
             Assert.That(numbers, Is.EqualTo(numbers.Select((_, i) => numbers[0] + i)), "no hole after the first");
         }
         await enough.CancelAsync();
@@ -119,7 +120,8 @@ public sealed class BroadcastTests
 
     static readonly string[] s_texts =
     [
-        "", " ", "one\ntwo\r\nthree", "naïve café — ½", "😀👩‍👩‍👧‍👦🏳️‍🌈", "שלום עולם مرحبا", "a\0b\u0001\u001b[31m", "line\u2028separator\u2029",
+        "", " ", "one\ntwo\r\nthree", "naïve café — ½", "😀👩‍👩‍👧‍👦🏳️‍🌈", "שלום עולם مرحبا", "a\0b\u0001\u001b[31m",
+            "line\u2028separator\u2029",
         "\ufeffmark", "\"quoted\" \\ </script>", "e\u0301", new string('x', 65_536), string.Concat(Enumerable.Repeat("é", 32_768)),
     ];
 

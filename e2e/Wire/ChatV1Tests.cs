@@ -76,7 +76,8 @@ public sealed class ChatV1Tests
                 if ((string)said["type"]! == "message")
                     messages++;
                 else
-                    Assert.That(said.ToJsonString(), Is.EqualTo("""{"type":"logged","key":"same","seq":1}""").And.Not.Null.And.Matches<string>(_ => ++logged > 0));
+                    Assert.That(said.ToJsonString(), Is.EqualTo("""{"type":"logged","key":"same","seq":1}""")
+                        .And.Not.Null.And.Matches<string>(_ => ++logged > 0));
             }
             while ((string?)said["text"] != "end");
             Assert.That(messages, Is.EqualTo(2));

@@ -69,7 +69,9 @@ public sealed class ClosingTests
         for (int i = 0; i < 500; i++)
             await talker.SayAsync($"{i} {new string('x', 10_000)}");
         await talker.HearTextsAsync(500, plain: true);
-        using RawPeer late = await RawPeer.RequestAsync(server.Port, $"GET /messages?last=500 HTTP/1.1\nHost: 127.0.0.1:{server.Port}\nConnection: close", receiveBuffer: 4096);
+        using RawPeer late =
+            await RawPeer.RequestAsync(server.Port, $"GET /messages?last=500 HTTP/1.1\nHost: 127.0.0.1:{server.Port}\nConnection: close",
+                receiveBuffer: 4096);
         using var http = new HttpClient { BaseAddress = server.Http };
         Assert.That((await http.GetAsync("/healthz")).StatusCode, Is.EqualTo(HttpStatusCode.OK)); // the other is stuck by now
         string answer = Encoding.UTF8.GetString(await late.ReadToEndAsync());
@@ -79,7 +81,8 @@ public sealed class ClosingTests
     static async Task ClientsAsync(ChatServer server, int count)
     {
         using var http = new HttpClient { BaseAddress = server.Http };
-        while (!(await http.GetStringAsync("/metrics", TestContext.CurrentContext.CancellationToken)).Contains($"\nchatminimal_clients {count}\n", StringComparison.Ordinal)) { }
+        while (!(await http.GetStringAsync("/metrics", TestContext.CurrentContext.CancellationToken))
+            .Contains($"\nchatminimal_clients {count}\n", StringComparison.Ordinal)) { }
     }
 
     // To the end of the close frame, and no further.

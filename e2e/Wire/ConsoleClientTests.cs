@@ -31,11 +31,13 @@ public sealed class ConsoleClientTests
                 await chatterbox.HearAsync();
             }
         });
-        using var client = BuiltProcess.Client("--url", $"ws://127.0.0.1:{server.Port}", "--room", "cours", "--name", "Zoé", "deux\nlignes");
+        using var client = BuiltProcess.Client("--url", $"ws://127.0.0.1:{server.Port}", "--room", "cours", "--name", "Zoé",
+            "deux\nlignes");
         (int code, string output, _) = await client.EndAsync();
         await enough.CancelAsync();
         await talking;
-        Assert.That((code, output), Is.EqualTo((0, "Envoi : deux\nlignes\nRéponse du serveur : Message d'un client (Zoé) : deux\nlignes\n")));
+        Assert.That((code, output),
+            Is.EqualTo((0, "Envoi : deux\nlignes\nRéponse du serveur : Message d'un client (Zoé) : deux\nlignes\n")));
     }
 
     [Test]
@@ -61,7 +63,8 @@ public sealed class ConsoleClientTests
         (int code, string output, _) = await client.EndAsync();
         Assert.That(code, Is.Zero);
         Assert.That(output, Does.Match(@"^\d\d:\d\d Ana : un\n\d\d:\d\d Ana : deux é 😀\n\d\d:\d\d Ana : trois\n$"));
-        Assert.That(await witness.HearTextsAsync(3, plain: true), Is.EqualTo(new[] { "un", "deux é 😀", "trois" }.Select(line => $"Message d'un client (Ana) : {line}")));
+        Assert.That(await witness.HearTextsAsync(3, plain: true),
+            Is.EqualTo(new[] { "un", "deux é 😀", "trois" }.Select(line => $"Message d'un client (Ana) : {line}")));
     }
 
     [Test]
@@ -110,8 +113,10 @@ public sealed class ConsoleClientTests
 
     [TestCase("--hlep", "--hlep is not an option: --help lists them; a message like that comes after --")]
     [TestCase("--room", "Required argument missing for option: '--room'.")]
-    [TestCase("--url=ftp://localhost", "--url: 'ftp://localhost' is not ws://HOST:PORT, wss://HOST:PORT, or the page's http://HOST:PORT, https://HOST:PORT")]
-    [TestCase("--url=localhost:8765", "--url: 'localhost:8765' is not ws://HOST:PORT, wss://HOST:PORT, or the page's http://HOST:PORT, https://HOST:PORT")]
+    [TestCase("--url=ftp://localhost",
+        "--url: 'ftp://localhost' is not ws://HOST:PORT, wss://HOST:PORT, or the page's http://HOST:PORT, https://HOST:PORT")]
+    [TestCase("--url=localhost:8765",
+        "--url: 'localhost:8765' is not ws://HOST:PORT, wss://HOST:PORT, or the page's http://HOST:PORT, https://HOST:PORT")]
     public async Task An_option_that_it_does_not_know_is_refused_in_one_line_and_said_to_nobody(string option, string line)
     {
         using var client = BuiltProcess.Client(option);
@@ -134,7 +139,8 @@ public sealed class ConsoleClientTests
         foreach (string[] message in (string[][])[["hello"], []])
         {
             using var client = BuiltProcess.Client(["--url", $"ws://127.0.0.1:{server.Port}", .. message]);
-            Assert.That(await client.EndAsync(), Is.EqualTo((1, "", "Refusé / refused : this chat is by invitation: ?invite=, or Authorization: Bearer\n")));
+            Assert.That(await client.EndAsync(),
+                Is.EqualTo((1, "", "Refusé / refused : this chat is by invitation: ?invite=, or Authorization: Bearer\n")));
         }
         using var badRoom = BuiltProcess.Client("--url", $"ws://127.0.0.1:{server.Port}?invite=hush", "--room", "a b");
         Assert.That((await badRoom.EndAsync()).Error, Is.EqualTo("Refusé / refused : room: 1 to 64 of A-Z a-z 0-9 - _\n"));

@@ -15,8 +15,11 @@ public sealed class DisturbanceTests
     public async Task A_peer_that_stops_reading_delays_nobody_and_misses_nothing(string dialect)
     {
         const int Count = 2000; // 16 MB: more than any buffer between, far more than the window
-        using var server = ChatServer.StartWith(new FakeTimeProvider(), ("MessagesPerSecond", 0)); // where no time passes nobody is given up
-        using RawPeer slow = await RawPeer.UpgradeAsync(server.Port, more: dialect == "plain" ? "" : "\nSec-WebSocket-Protocol: chat.v1", receiveBuffer: 4096);
+        // Where no time passes nobody is given up
+        using var server = ChatServer.StartWith(new FakeTimeProvider(), ("MessagesPerSecond", 0));
+        using RawPeer slow =
+            await RawPeer.UpgradeAsync(server.Port, more: dialect == "plain" ? "" : "\nSec-WebSocket-Protocol: chat.v1",
+                receiveBuffer: 4096);
         using Peer quick = await Peer.PlainAsync(server);
 
         for (int i = 0; i < Count; i++)
@@ -75,7 +78,8 @@ public sealed class DisturbanceTests
         using var server = ChatServer.StartWith(clock);
         using RawPeer dead = await RawPeer.UpgradeAsync(server.Port); // never answers a ping
         Task<byte[]> hearing = dead.ReadToEndAsync();
-        Assert.That(await clock.PassUntilAsync(hearing), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(30)), "15 of silence, and as many for the pong");
+        Assert.That(await clock.PassUntilAsync(hearing), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(30)),
+            "15 of silence, and as many for the pong");
         Assert.That(await hearing, Is.Not.Empty.And.All.AnyOf((byte)0x89, (byte)0x00), "pings, and then the end");
     }
 
@@ -88,7 +92,8 @@ public sealed class DisturbanceTests
         for (int pings = 0; pings < 5; pings++)
         {
             Task<(byte First, byte[] Payload)> pinged = silent.ReadFrameAsync();
-            Assert.That(await clock.PassUntilAsync(pinged), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(14)), "15 since it was last heard, which was at most a second ago when that was noticed");
+            Assert.That(await clock.PassUntilAsync(pinged), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(14)),
+                "15 since it was last heard, which was at most a second ago when that was noticed");
             Assert.That((await pinged).First, Is.EqualTo(0x89));
             await silent.WriteAsync([.. ClientFrame.Of(0x8A, []), .. ClientFrame.Of(0x81, "here"u8)]);
             string heard = await silent.HearAsync(); // once the pong was
@@ -111,7 +116,8 @@ public sealed class DisturbanceTests
         Assert.That(flood, Has.Count.LessThanOrEqualTo(12), "the burst, and then nothing: others do not wait behind the flood");
 
         Task<List<string>> rest = UntilAsync("flood 59");
-        Assert.That(await clock.PassUntilAsync(rest, TimeSpan.FromMilliseconds(100)), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(2.3)), "50 messages beyond the burst, 20 a second");
+        Assert.That(await clock.PassUntilAsync(rest, TimeSpan.FromMilliseconds(100)), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(2.3)),
+            "50 messages beyond the burst, 20 a second");
         Assert.That(flood.Count + (await rest).Count, Is.EqualTo(61), "slowed down, not cut short");
 
         async Task<List<string>> UntilAsync(string last)

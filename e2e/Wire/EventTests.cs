@@ -19,14 +19,18 @@ public sealed class EventTests
         Assert.That(await reader.ReadLineAsync(), Is.EqualTo(": beat"), "long before the first one is due");
     }
 
-    [TestCase("EPOCH/2/AT", "3"), TestCase("EPOCH/2", "3"), TestCase("EPOCH/2/1", "1"), TestCase("another/2/AT", "1"), TestCase("EPOCH/9223372036854775807/AT", "1")]
-    [TestCase("nonsense", "1"), TestCase("EPOCH/x/AT", "1"), TestCase("EPOCH/2/x", "1"), TestCase("EPOCH/2/9223372036854775807", "1"), TestCase("EPOCH/2/AT/more", "1"), TestCase("EPOCH/-1", "1")]
+    [TestCase("EPOCH/2/AT", "3"), TestCase("EPOCH/2", "3"), TestCase("EPOCH/2/1", "1"), TestCase("another/2/AT", "1"),
+        TestCase("EPOCH/9223372036854775807/AT", "1")]
+    [TestCase("nonsense", "1"), TestCase("EPOCH/x/AT", "1"), TestCase("EPOCH/2/x", "1"), TestCase("EPOCH/2/9223372036854775807", "1"),
+        TestCase("EPOCH/2/AT/more", "1"), TestCase("EPOCH/-1", "1")]
     public async Task A_last_event_id_that_is_of_this_log_is_gone_on_from_and_any_other_is_void(string id, string first)
     {
         using var server = ChatServer.Start();
         (string epoch, List<string> ids) = await SayAsync(server, 3);
         string at = ids[1].Split('/')[2];
-        using StreamReader events = await OpenAsync(server, "/events", id.Replace("EPOCH", epoch, StringComparison.Ordinal).Replace("AT", at, StringComparison.Ordinal));
+        using StreamReader events =
+            await OpenAsync(server, "/events",
+                id.Replace("EPOCH", epoch, StringComparison.Ordinal).Replace("AT", at, StringComparison.Ordinal));
         Assert.That(await events.ReadLineAsync(), Does.StartWith($"id: {epoch}/{first}/"));
     }
 
@@ -38,7 +42,8 @@ public sealed class EventTests
         for (int i = 0; i < 3; i++)
         {
             using HttpResponseMessage answer = await http.SendAsync(new HttpRequestMessage(HttpMethod.Head, "/events"));
-            Assert.That((answer.StatusCode, answer.Content.Headers.ContentType?.MediaType), Is.EqualTo((HttpStatusCode.OK, "text/event-stream")));
+            Assert.That((answer.StatusCode, answer.Content.Headers.ContentType?.MediaType),
+                Is.EqualTo((HttpStatusCode.OK, "text/event-stream")));
         }
         using StreamReader events = await OpenAsync(server, "/events");
     }
@@ -48,7 +53,8 @@ public sealed class EventTests
     {
         using var server = ChatServer.Start();
         using var http = new HttpClient { BaseAddress = server.Http };
-        string text = string.Concat(Enumerable.Range(0, 8000).Select(i => (i % 4) switch { 0 => "é", 1 => "😀", 2 => "\u0001", _ => "\n" })) + new string('x', 21_000);
+        string text = string.Concat(Enumerable.Range(0, 8000).Select(i => (i % 4) switch { 0 => "é", 1 => "😀", 2 => "\u0001", _ => "\n" }))
+            + new string('x', 21_000);
         Assert.That((await http.PostAsync("/messages", new StringContent(text))).StatusCode, Is.EqualTo(HttpStatusCode.Created));
         Assert.That((string)JsonNode.Parse(await http.GetStringAsync("/messages"))!["messages"]![0]!["text"]!, Is.EqualTo(text));
         using StreamReader events = await OpenAsync(server, "/events");

@@ -22,7 +22,8 @@ public sealed class ExportTests
         Assert.That(lines, Has.Length.EqualTo(301));
         Assert.That(lines[^1], Is.Empty);
         var messages = JsonNode.Parse(await http.GetStringAsync("/messages?room=cours&last=1000"))!["messages"]!.AsArray();
-        Assert.That(lines[..^1].Select(line => JsonNode.Parse(line)!.ToJsonString()), Is.EqualTo(messages.Select(message => message!.ToJsonString())));
+        Assert.That(lines[..^1].Select(line => JsonNode.Parse(line)!.ToJsonString()),
+            Is.EqualTo(messages.Select(message => message!.ToJsonString())));
     }
 
     [Test]

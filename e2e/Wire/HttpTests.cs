@@ -46,15 +46,19 @@ public sealed class HttpTests
         Assert.That((first, second), Is.EqualTo((HttpStatusCode.Created, HttpStatusCode.OK)));
         Assert.That(again.ToJsonString(), Is.EqualTo(message.ToJsonString()));
         (HttpStatusCode third, JsonObject problem) = await PostAsync(http, "/messages", new StringContent("twice"), key: "k-1");
-        Assert.That((third, (string)problem["detail"]!), Is.EqualTo((HttpStatusCode.UnprocessableEntity, "another text was sent with this key")));
+        Assert.That((third, (string)problem["detail"]!),
+            Is.EqualTo((HttpStatusCode.UnprocessableEntity, "another text was sent with this key")));
         using Peer chat = await Peer.ChatAsync(server);
         await chat.SayAsync("k-1", "once");
         Assert.That((string)(await chat.HearAsync("logged"))["key"]!, Is.EqualTo("k-1"), "it is one log");
     }
 
-    [TestCase("", 71, 120), TestCase("?last=10", 111, 120), TestCase("?after=100", 101, 120), TestCase("?after=0&last=5", 1, 5), TestCase("?after=120", 0, -1)]
-    [TestCase("?before=100&last=10", 90, 99), TestCase("?before=5", 1, 4), TestCase("?before=1", 0, -1), TestCase("?before=1000&last=1", 120, 120), TestCase("?last=1000", 1, 120)]
-    [TestCase("?after=9223372036854775806", 0, -1), TestCase("?after=9223372036854775807", 0, -1), TestCase("?before=9223372036854775807&last=1", 120, 120)]
+    [TestCase("", 71, 120), TestCase("?last=10", 111, 120), TestCase("?after=100", 101, 120), TestCase("?after=0&last=5", 1, 5),
+        TestCase("?after=120", 0, -1)]
+    [TestCase("?before=100&last=10", 90, 99), TestCase("?before=5", 1, 4), TestCase("?before=1", 0, -1),
+        TestCase("?before=1000&last=1", 120, 120), TestCase("?last=1000", 1, 120)]
+    [TestCase("?after=9223372036854775806", 0, -1), TestCase("?after=9223372036854775807", 0, -1),
+        TestCase("?before=9223372036854775807&last=1", 120, 120)]
     public async Task Pages_go_up_from_after_and_down_from_before(string query, int from, int to)
     {
         using var server = ChatServer.Start();
@@ -64,19 +68,25 @@ public sealed class HttpTests
             await chat.SayAsync($"k{i}", $"{i}");
         await chat.HearTextsAsync(120);
         JsonObject page = await GetAsync(http, "/messages" + query);
-        Assert.That(page["messages"]!.AsArray().Select(message => (int)message!["seq"]!), Is.EqualTo(from == 0 ? [] : Enumerable.Range(from, to - from + 1)));
+        Assert.That(page["messages"]!.AsArray().Select(message => (int)message!["seq"]!),
+            Is.EqualTo(from == 0 ? [] : Enumerable.Range(from, to - from + 1)));
         Assert.That(((int)page["first"]!, (int)page["next"]!), Is.EqualTo((1, 121)));
     }
 
-    [TestCase("GET", "/messages?after=1&before=2", 400), TestCase("GET", "/messages?last=1001", 400), TestCase("GET", "/messages?before=x", 400)]
-    [TestCase("GET", "/messages?room=a%20b", 400), TestCase("GET", "/events?after=x", 400), TestCase("PUT", "/messages", 405), TestCase("POST", "/messages?name=a%0Ab", 400)]
+    [TestCase("GET", "/messages?after=1&before=2", 400), TestCase("GET", "/messages?last=1001", 400),
+        TestCase("GET", "/messages?before=x", 400)]
+    [TestCase("GET", "/messages?room=a%20b", 400), TestCase("GET", "/events?after=x", 400), TestCase("PUT", "/messages", 405),
+        TestCase("POST", "/messages?name=a%0Ab", 400)]
     public async Task What_makes_no_sense_is_answered_as_a_problem(string method, string target, int status)
     {
         using var server = ChatServer.Start();
         using var http = new HttpClient { BaseAddress = server.Http };
-        using var request = new HttpRequestMessage(new HttpMethod(method), target) { Content = method == "POST" ? new StringContent("x") : null };
+        using var request = new HttpRequestMessage(new HttpMethod(method),
+            target)
+        { Content = method == "POST" ? new StringContent("x") : null };
         using HttpResponseMessage answer = await http.SendAsync(request);
-        Assert.That(((int)answer.StatusCode, answer.Content.Headers.ContentType?.MediaType), Is.EqualTo((status, "application/problem+json")));
+        Assert.That(((int)answer.StatusCode, answer.Content.Headers.ContentType?.MediaType),
+            Is.EqualTo((status, "application/problem+json")));
     }
 
     [TestCase("text/plain", " \n", 400), TestCase("text/plain", "01234567890", 413), TestCase("application/json", "{", 400), TestCase("application/json", """{"text":7}""", 400)]
@@ -89,7 +99,8 @@ public sealed class HttpTests
         using var content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
         content.Headers.ContentType = MediaTypeHeaderValue.Parse(type);
         using HttpResponseMessage answer = await http.PostAsync("/messages", content);
-        Assert.That(((int)answer.StatusCode, answer.Content.Headers.ContentType?.MediaType), Is.EqualTo((status, "application/problem+json")));
+        Assert.That(((int)answer.StatusCode, answer.Content.Headers.ContentType?.MediaType),
+            Is.EqualTo((status, "application/problem+json")));
         Assert.That((int)(await GetAsync(http, "/messages"))["next"]!, Is.EqualTo(1));
     }
 
@@ -98,8 +109,10 @@ public sealed class HttpTests
     {
         using var server = ChatServer.Start(("MaxMessageBytes", 100));
         using var http = new HttpClient { BaseAddress = server.Http };
-        Assert.That((await http.PostAsync("/messages", new ByteArrayContent([0x66, 0xC3, 0x28]))).StatusCode, Is.EqualTo(HttpStatusCode.BadRequest));
-        Assert.That((await http.PostAsync("/messages", new StringContent(new string('x', 1000)))).StatusCode, Is.EqualTo(HttpStatusCode.RequestEntityTooLarge));
+        Assert.That((await http.PostAsync("/messages", new ByteArrayContent([0x66, 0xC3, 0x28]))).StatusCode,
+            Is.EqualTo(HttpStatusCode.BadRequest));
+        Assert.That((await http.PostAsync("/messages", new StringContent(new string('x', 1000)))).StatusCode,
+            Is.EqualTo(HttpStatusCode.RequestEntityTooLarge));
     }
 
     [Test]
@@ -187,7 +200,8 @@ public sealed class HttpTests
     }
 
     static IEnumerable<string> CurlLines() =>
-        File.ReadLines(Path.Combine(BuiltProcess.PathOf("Root"), "README.md")).Where(line => line.StartsWith("    curl ", StringComparison.Ordinal)).Select(line => line.Trim());
+        File.ReadLines(Path.Combine(BuiltProcess.PathOf("Root"), "README.md"))
+            .Where(line => line.StartsWith("    curl ", StringComparison.Ordinal)).Select(line => line.Trim());
 
     [TestCaseSource(nameof(CurlLines))]
     public async Task Each_curl_line_of_the_README_does_what_it_says(string line)
@@ -197,8 +211,11 @@ public sealed class HttpTests
         for (int i = 1; i <= 3; i++)
             await PostAsync(http, "/messages", new StringContent($"{i}"));
 
-        List<string> words = [.. Regex.Matches(line, @"'([^']*)'|(\S+)").Select(match => match.Groups[1].Success ? match.Groups[1].Value : match.Groups[2].Value)];
-        using Process? curl = Start(words[0], ["-sS", "--fail-with-body", .. words[1..].Select(word => word.Replace("localhost:8765", $"127.0.0.1:{server.Port}", StringComparison.Ordinal))]);
+        List<string> words = [.. Regex.Matches(line, @"'([^']*)'|(\S+)")
+                .Select(match => match.Groups[1].Success ? match.Groups[1].Value : match.Groups[2].Value)];
+        using Process? curl =
+            Start(words[0], ["-sS", "--fail-with-body",
+                .. words[1..].Select(word => word.Replace("localhost:8765", $"127.0.0.1:{server.Port}", StringComparison.Ordinal))]);
         if (curl is null)
             Assert.Ignore("there is no curl on this machine");
         string first = (await curl.StandardOutput.ReadLineAsync())!;
@@ -224,7 +241,11 @@ public sealed class HttpTests
     {
         try
         {
-            return Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, StandardOutputEncoding = Encoding.UTF8 });
+            return Process.Start(new ProcessStartInfo(program, arguments)
+            {
+                RedirectStandardOutput = true,
+                StandardOutputEncoding = Encoding.UTF8
+            });
         }
         catch (System.ComponentModel.Win32Exception)
         {
@@ -234,7 +255,8 @@ public sealed class HttpTests
 
     static StringContent Json(string json) => new(json, Encoding.UTF8, "application/json");
 
-    static async Task<(HttpStatusCode Status, JsonObject Answer)> PostAsync(HttpClient http, string target, HttpContent content, string? key = null)
+    static async Task<(HttpStatusCode Status, JsonObject Answer)> PostAsync(HttpClient http, string target, HttpContent content,
+        string? key = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, target) { Content = content };
         if (key is not null)

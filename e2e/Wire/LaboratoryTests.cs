@@ -29,7 +29,8 @@ public sealed class LaboratoryTests
         Assert.That((int)seen["appended"]["messages"]!, Is.EqualTo(1));
         Assert.That((string)seen["sent"]["thread"]!, Is.EqualTo("pump"));
         Assert.That((int)seen["sent"]["clients"]!, Is.EqualTo(2));
-        Assert.That(seen.Values.Select(step => (double)step["at"]!).Order(), Is.EqualTo(((string[])["received", "committed", "appended", "sent"]).Select(what => (double)seen[what]["at"]!)));
+        Assert.That(seen.Values.Select(step => (double)step["at"]!).Order(),
+            Is.EqualTo(((string[])["received", "committed", "appended", "sent"]).Select(what => (double)seen[what]["at"]!)));
     }
 
     [Test]

@@ -14,14 +14,16 @@ public sealed class LimitTests
     {
         var addresses = new Addresses(new ChatOptions { PerAddress = 2 }, new FakeTimeProvider());
         Assert.That(addresses.TryEnter(s_one, out Addresses.Usage? first), Is.Null);
-        Assert.That(addresses.TryEnter(IPAddress.Parse("::ffff:203.0.113.1"), out _), Is.Null, "the same address, as a socket of both kinds sees it");
+        Assert.That(addresses.TryEnter(IPAddress.Parse("::ffff:203.0.113.1"), out _), Is.Null,
+            "the same address, as a socket of both kinds sees it");
         Assert.That(addresses.TryEnter(s_one, out _)?.Status, Is.EqualTo(429));
         Assert.That(addresses.TryEnter(s_other, out _), Is.Null);
         addresses.Leave(first);
         Assert.That(addresses.TryEnter(s_one, out _), Is.Null);
     }
 
-    [TestCase("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true), TestCase("2001:db8:1:2::1", "2001:db8:1:3::1", false), TestCase("0.0.0.1", "::1:2", false)]
+    [TestCase("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true), TestCase("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+        TestCase("0.0.0.1", "::1:2", false)]
     public void An_IPv6_network_of_64_bits_counts_as_one_address(string one, string other, bool isSame)
     {
         var addresses = new Addresses(new ChatOptions { PerAddress = 1 }, new FakeTimeProvider());
@@ -105,7 +107,8 @@ public sealed class LimitTests
     [Test]
     public async Task Each_refusal_is_429_with_its_reason_and_when_to_come_again()
     {
-        using var server = ChatServer.Start(("PerAddress", 2), ("PerAddressRooms", 2), ("MessagesPerSecond", 1), ("Burst", 4), ("InviteKey", "sesame"), ("PerAddressGuesses", 3), ("PerAddressLoopback", true));
+        using var server = ChatServer.Start(("PerAddress", 2), ("PerAddressRooms", 2), ("MessagesPerSecond", 1), ("Burst", 4),
+            ("InviteKey", "sesame"), ("PerAddressGuesses", 3), ("PerAddressLoopback", true));
         using RawPeer first = await OpenAsync(server, "/ws?invite=sesame"), second = await OpenAsync(server, "/ws?invite=sesame");
         using RawPeer third = await OpenAsync(server, "/ws?invite=sesame");
         Assert.That(third.Answer, Does.StartWith("HTTP/1.1 429 ").And.Contain("Retry-After: 10\r\n"));
@@ -113,10 +116,12 @@ public sealed class LimitTests
         Assert.That(stream.Answer, Does.StartWith("HTTP/1.1 429 "), "event streams take places, too");
 
         Assert.That(await PostAsync(server, "/messages?room=b&invite=sesame"), Does.StartWith("HTTP/1.1 201 "), "salon was the first room");
-        Assert.That(await PostAsync(server, "/messages?room=c&invite=sesame"), Does.StartWith("HTTP/1.1 429 ").And.Contain("Retry-After: "));
+        Assert.That(await PostAsync(server, "/messages?room=c&invite=sesame"),
+            Does.StartWith("HTTP/1.1 429 ").And.Contain("Retry-After: "));
         Assert.That(await PostAsync(server, "/messages?room=b&invite=sesame"), Does.StartWith("HTTP/1.1 201 "));
         Assert.That(await PostAsync(server, "/messages?room=b&invite=sesame"), Does.StartWith("HTTP/1.1 201 "));
-        Assert.That(await PostAsync(server, "/messages?room=b&invite=sesame"), Does.StartWith("HTTP/1.1 429 ").And.Contain("Retry-After: 1\r\n"));
+        Assert.That(await PostAsync(server, "/messages?room=b&invite=sesame"),
+            Does.StartWith("HTTP/1.1 429 ").And.Contain("Retry-After: 1\r\n"));
 
         for (int i = 0; i < 3; i++)
             using (RawPeer wrong = await OpenAsync(server, "/ws?invite=guess"))
@@ -127,8 +132,10 @@ public sealed class LimitTests
         Assert.That(another.Answer, Does.StartWith("HTTP/1.1 101 "), "another address, behind the same proxy");
     }
 
-    [TestCase("", "203.0.113.7, 198.51.100.1", "198.51.100.1"), TestCase("198.51.100.0/24", "203.0.113.7, 198.51.100.1", "203.0.113.7"), TestCase("198.51.100.1", "192.0.2.9, 203.0.113.7, 198.51.100.1", "203.0.113.7")]
-    public async Task A_forwarded_address_is_believed_from_this_machine_and_from_the_proxies_that_are_listed(string proxies, string forwarded, string address)
+    [TestCase("", "203.0.113.7, 198.51.100.1", "198.51.100.1"), TestCase("198.51.100.0/24", "203.0.113.7, 198.51.100.1", "203.0.113.7"),
+        TestCase("198.51.100.1", "192.0.2.9, 203.0.113.7, 198.51.100.1", "203.0.113.7")]
+    public async Task A_forwarded_address_is_believed_from_this_machine_and_from_the_proxies_that_are_listed(string proxies,
+        string forwarded, string address)
     {
         using var server = BuiltProcess.Server("Production", "--urls", "http://127.0.0.1:0", "--Chat:Database=", "--Chat:Proxies", proxies);
         int port = new Uri((await server.ReadUntilAsync("Page: ")).Split("Page: ")[1]).Port;
@@ -141,10 +148,12 @@ public sealed class LimitTests
     {
         using var server = BuiltProcess.Server("Production", "--urls", "http://127.0.0.1:0", "--Chat:Database=", "--Chat:Proxies", proxies);
         (int code, _, string error) = await server.EndAsync();
-        Assert.That((code, error), Is.EqualTo((1, $"chatminimal: Chat:Proxies: '{proxies}' is not an address or a network, such as 10.0.0.7 or 10.0.0.0/8\n")));
+        Assert.That((code, error),
+            Is.EqualTo((1, $"chatminimal: Chat:Proxies: '{proxies}' is not an address or a network, such as 10.0.0.7 or 10.0.0.0/8\n")));
     }
 
-    static Task<RawPeer> OpenAsync(ChatServer server, string target, string more = "X-Nothing: 1") => RawPeer.UpgradeAsync(server.Port, target, "\n" + more);
+    static Task<RawPeer> OpenAsync(ChatServer server, string target, string more = "X-Nothing: 1") =>
+        RawPeer.UpgradeAsync(server.Port, target, "\n" + more);
 
     static async Task<string> PostAsync(ChatServer server, string target)
     {

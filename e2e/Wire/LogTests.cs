@@ -18,7 +18,8 @@ public sealed class LogTests
         Assert.That(await peer.HearTextsAsync(3000, plain: true), Has.All.EndsWith(text));
     }
 
-    [TestCase("simple", "^2[0-9]{3}-[0-9]{2}-[0-9]{2} [0-9:]{8} info: .*Serveur"), TestCase("json", "^\\{\"Timestamp\":.*Serveur"), TestCase("systemd", "^<6>2.*Serveur")]
+    [TestCase("simple", "^2[0-9]{3}-[0-9]{2}-[0-9]{2} [0-9:]{8} info: .*Serveur"), TestCase("json", "^\\{\"Timestamp\":.*Serveur"),
+        TestCase("systemd", "^<6>2.*Serveur")]
     public async Task Each_format_of_the_console_works_and_has_the_time(string format, string expected)
     {
         using BuiltProcess server = Start($"--Logging:Console:FormatterName={format}");
@@ -38,7 +39,8 @@ public sealed class LogTests
                 "Refused (426) 127.0.0.1, room '\\u001b[31m\\u202e\\u000aforged': this address is for WebSockets, version 13, over HTTP/1.1"));
         string part = "--b\nEv\u001b[31mil\n\nx\n--b--";
         using (await RawPeer.RequestAsync(port, $"POST /messages HTTP/1.1\nHost: localhost\nContent-Type: multipart/form-data; boundary=b\nContent-Length: {part.Length + 4}\n\n{part}"))
-            Assert.That(await server.ReadUntilAsync("Refused"), Does.EndWith("Refused (400) 127.0.0.1, room '': not a form: the parts of multipart/form-data cannot be told apart"));
+            Assert.That(await server.ReadUntilAsync("Refused"),
+                Does.EndWith("Refused (400) 127.0.0.1, room '': not a form: the parts of multipart/form-data cannot be told apart"));
         using (await RawPeer.RequestAsync(port, "GET /messages HTTP/1.1\nHost: localhost\nOrigin: http://\u001b[31m"))
             Assert.That(await server.ReadUntilAsync("Refused"), Does.Not.Contain("\u001b"));
     }
@@ -56,13 +58,16 @@ public sealed class LogTests
         Assert.That(lines[^1], Is.EqualTo("950 more like this: client given up"));
         log.GaveUp(1013, null, "salon", "too slow");
         log.Disconnected(1);
-        Assert.That(lines.TakeLast(2), Is.EqualTo(new[] { "Gave up (1013) on a unix socket, room 'salon': too slow", "Client déconnecté. Total clients : 1" }), "each kind has its own");
+        Assert.That(lines.TakeLast(2),
+            Is.EqualTo(new[] { "Gave up (1013) on a unix socket, room 'salon': too slow", "Client déconnecté. Total clients : 1" }),
+                "each kind has its own");
         clock.Advance(TimeSpan.FromHours(1));
         Assert.That(lines, Has.Count.EqualTo(53));
     }
 
     [TestCase("a\nb\u001b", "a\\u000ab\\u001b"), TestCase("\u202e\u2028\u200b", "\\u202e\\u2028\\u200b"), TestCase("é😀", "é😀")]
-    public void Whatever_could_forge_turn_or_hide_a_line_is_escaped(string sent, string logged) => Assert.That(ChatMinimal.Log.OneLine(sent), Is.EqualTo(logged));
+    public void Whatever_could_forge_turn_or_hide_a_line_is_escaped(string sent, string logged) =>
+        Assert.That(ChatMinimal.Log.OneLine(sent), Is.EqualTo(logged));
 
     [TestCase("8765"), TestCase("http://localhost:99999"), TestCase("http://10.255.255.1:21399"), TestCase("ftp://localhost")]
     public async Task An_address_that_cannot_be_listened_on_is_told_in_one_line(string address)
@@ -74,7 +79,8 @@ public sealed class LogTests
         Assert.That(error.TrimEnd('\n'), Does.Not.Contain("\n"));
     }
 
-    static BuiltProcess Start(params string[] options) => BuiltProcess.Server("Production", ["--urls", "http://127.0.0.1:0", "--Chat:Database=", .. options]);
+    static BuiltProcess Start(params string[] options) =>
+        BuiltProcess.Server("Production", ["--urls", "http://127.0.0.1:0", "--Chat:Database=", .. options]);
 
     static async Task<int> PortAsync(BuiltProcess server) => new Uri((await server.ReadUntilAsync("Page: ")).Split("Page: ")[1]).Port;
 
@@ -84,7 +90,8 @@ public sealed class LogTests
 
         public bool IsEnabled(Microsoft.Extensions.Logging.LogLevel logLevel) => true;
 
-        public void Log<TState>(Microsoft.Extensions.Logging.LogLevel logLevel, Microsoft.Extensions.Logging.EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+        public void Log<TState>(Microsoft.Extensions.Logging.LogLevel logLevel, Microsoft.Extensions.Logging.EventId eventId, TState state,
+            Exception? exception, Func<TState, Exception?, string> formatter) =>
             Add(formatter(state, exception));
     }
 }

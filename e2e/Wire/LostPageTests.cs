@@ -33,8 +33,10 @@ public sealed class LostPageTests
         });
 
         public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => store.OpenAsync(room, cancel);
-        public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel) => store.SubmitAsync(room, drafts, cancel);
-        public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel) => store.ReadAsync(room, from, to, cancel);
+        public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel) =>
+            store.SubmitAsync(room, drafts, cancel);
+        public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel) =>
+            store.ReadAsync(room, from, to, cancel);
         public ValueTask CheckAsync(CancellationToken cancel) => store.CheckAsync(cancel);
     }
 }

@@ -18,9 +18,11 @@ public sealed class OriginTests
     [TestCase("https://chat.example", "chat.example:80", false), TestCase("http://chat.example", "chat.example:443", false)]
     [TestCase("https://evil.example", "chat.example", false), TestCase("https://chat.example.evil.example", "chat.example", false)]
     [TestCase("https://[2001:db8::1]", "[2001:db8::2]", false)]
-    [TestCase("ftp://chat.example", "chat.example", false), TestCase("chat.example", "chat.example", false), TestCase("://chat.example", "chat.example", false)]
+    [TestCase("ftp://chat.example", "chat.example", false), TestCase("chat.example", "chat.example", false),
+        TestCase("://chat.example", "chat.example", false)]
     [TestCase("https://user@chat.example", "chat.example", false), TestCase("https://chat.example/x", "chat.example", false)]
-    [TestCase("https://chat.example, https://chat.example", "chat.example", false), TestCase("https://chat.example:", "chat.example", false)]
+    [TestCase("https://chat.example, https://chat.example", "chat.example", false),
+        TestCase("https://chat.example:", "chat.example", false)]
     public async Task A_page_of_the_same_name_and_effective_port_may_connect_and_no_other(string origin, string host, bool isSame)
     {
         using var server = ChatServer.StartIn("Production");
@@ -30,7 +32,8 @@ public sealed class OriginTests
 
     [TestCase("Development", "null"), TestCase("Development", "http://localhost:5500"), TestCase("Development", "http://127.0.0.1:8000")]
     [TestCase("Development", "http://[::1]:3000"), TestCase("Development", "http://app.localhost:3000")]
-    public async Task In_Development_pages_of_this_machine_come_in_and_in_Production_those_that_are_listed(string environment, string origin)
+    public async Task In_Development_pages_of_this_machine_come_in_and_in_Production_those_that_are_listed(string environment,
+        string origin)
     {
         using var development = ChatServer.StartIn(environment);
         using RawPeer here = await OpenAsync(development, "localhost", origin);
@@ -46,7 +49,8 @@ public sealed class OriginTests
         Assert.That(allowed.Answer, Does.StartWith("HTTP/1.1 101 "), "the README's line");
     }
 
-    [TestCase("https://a.example https://b.example:8443", "https://a.example", true), TestCase("https://a.example,https://b.example:8443", "https://b.example:8443", true)]
+    [TestCase("https://a.example https://b.example:8443", "https://a.example", true),
+        TestCase("https://a.example,https://b.example:8443", "https://b.example:8443", true)]
     [TestCase("https://A.example:443/", "https://a.example", true), TestCase("https://café.example", "https://xn--caf-dma.example", true)]
     [TestCase("https://a.example", "http://a.example", false), TestCase("https://a.example", "https://a.example:8443", false)]
     [TestCase("null", "null", true), TestCase("null", "http://localhost:1", false)]
@@ -62,17 +66,21 @@ public sealed class OriginTests
     [Test]
     public async Task Allowed_origins_may_be_given_one_by_one_too()
     {
-        using var server = ChatServer.StartIn("Production", ("AllowedOrigins", "https://a.example"), ("Chat:AllowedOrigins:0", "https://b.example"), ("Chat:AllowedOrigins:1", "null"));
+        using var server = ChatServer.StartIn("Production", ("AllowedOrigins", "https://a.example"),
+            ("Chat:AllowedOrigins:0", "https://b.example"), ("Chat:AllowedOrigins:1", "null"));
         foreach (string origin in (string[])["https://a.example", "https://b.example", "null"])
             using (RawPeer peer = await OpenAsync(server, "chat.example", origin))
                 Assert.That(peer.Answer, Does.StartWith("HTTP/1.1 101 "), origin);
     }
 
-    [TestCase("*", "'*' is not an origin"), TestCase("chat.example", "'chat.example' is not an origin"), TestCase("https://a.example/chat", "'https://a.example/chat' is not an origin")]
-    [TestCase("https://a.example https://*.b.example", "'https://*.b.example' is not an origin"), TestCase("http://a.example:99999", "'http://a.example:99999' is not an origin")]
+    [TestCase("*", "'*' is not an origin"), TestCase("chat.example", "'chat.example' is not an origin"),
+        TestCase("https://a.example/chat", "'https://a.example/chat' is not an origin")]
+    [TestCase("https://a.example https://*.b.example", "'https://*.b.example' is not an origin"),
+        TestCase("http://a.example:99999", "'http://a.example:99999' is not an origin")]
     public async Task What_is_no_origin_ends_the_start_in_one_line(string option, string told)
     {
-        using var server = BuiltProcess.Server("Production", "--urls", "http://127.0.0.1:0", "--Chat:Database=", "--Chat:AllowedOrigins", option);
+        using var server = BuiltProcess.Server("Production", "--urls", "http://127.0.0.1:0", "--Chat:Database=", "--Chat:AllowedOrigins",
+            option);
         (int code, _, string error) = await server.EndAsync();
         Assert.That(code, Is.EqualTo(1));
         Assert.That(error, Does.StartWith("chatminimal: ").And.Contain(told).And.Contain("any is every site"));
@@ -88,7 +96,8 @@ public sealed class OriginTests
         http.DefaultRequestHeaders.Add("Origin", origin);
         using HttpResponseMessage answer = await http.GetAsync("/messages");
         Assert.That(answer.StatusCode, Is.EqualTo(HttpStatusCode.Forbidden));
-        Assert.That(answer.Headers.GetValues("Access-Control-Allow-Origin"), Is.EqualTo(new[] { origin }), "else the browser would hide the reason from it");
+        Assert.That(answer.Headers.GetValues("Access-Control-Allow-Origin"), Is.EqualTo(new[] { origin }),
+            "else the browser would hide the reason from it");
         string told = (string)JsonNode.Parse(await answer.Content.ReadAsStringAsync())!["detail"]!;
         Assert.That(told, Is.EqualTo(detail));
 
@@ -98,7 +107,8 @@ public sealed class OriginTests
     }
 
     [TestCase("evil.example", 403), TestCase("localhost.evil.example", 403), TestCase("127.0.0.1.evil.example", 403)]
-    [TestCase("localhost", 200), TestCase("LOCALHOST:1", 200), TestCase("localhost.", 200), TestCase("127.0.0.1", 200), TestCase("[::1]:8765", 200), TestCase("192.168.1.7:8765", 200)]
+    [TestCase("localhost", 200), TestCase("LOCALHOST:1", 200), TestCase("localhost.", 200), TestCase("127.0.0.1", 200),
+        TestCase("[::1]:8765", 200), TestCase("192.168.1.7:8765", 200)]
     public async Task In_Development_only_names_of_this_machine_are_answered_on_its_loopback(string host, int status)
     {
         using var server = ChatServer.StartIn("Development");
@@ -117,7 +127,8 @@ public sealed class OriginTests
         using RawPeer named = await RawPeer.RequestAsync(server.Port, $"GET /messages HTTP/1.1\nHost: {Environment.MachineName}");
         Assert.That(named.Answer, Does.StartWith("HTTP/1.1 200 "));
 
-        using var listing = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=", "--AllowedHosts", "chat.example");
+        using var listing = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=", "--AllowedHosts",
+            "chat.example");
         int port = new Uri((await listing.ReadUntilAsync("Page: ")).Split("Page: ")[1]).Port;
         using RawPeer listed = await RawPeer.RequestAsync(port, "GET /messages HTTP/1.1\nHost: chat.example");
         Assert.That(listed.Answer, Does.StartWith("HTTP/1.1 200 "));
@@ -125,7 +136,8 @@ public sealed class OriginTests
         Assert.That(other.Answer, Does.StartWith("HTTP/1.1 400 "), "by ASP.NET's own filter");
     }
 
-    [TestCase("/messages", "https://listed.example", 204), TestCase("/events", "https://listed.example", 204), TestCase("/messages", "https://other.example", 403)]
+    [TestCase("/messages", "https://listed.example", 204), TestCase("/events", "https://listed.example", 204),
+        TestCase("/messages", "https://other.example", 403)]
     public async Task A_browser_that_asks_first_is_told_what_a_page_may_send(string path, string origin, int status)
     {
         using var server = ChatServer.StartIn("Production", ("AllowedOrigins", "https://listed.example"), ("InviteKey", "sesame"));
@@ -146,7 +158,8 @@ public sealed class OriginTests
             Assert.That(headers, Does.Contain(header));
     }
 
-    static Task<RawPeer> OpenAsync(ChatServer server, string host, string origin, string more = "X-Nothing: 1") => RawPeer.RequestAsync(server.Port, $"""
+    static Task<RawPeer> OpenAsync(ChatServer server, string host, string origin, string more = "X-Nothing: 1") =>
+        RawPeer.RequestAsync(server.Port, $"""
         GET /ws HTTP/1.1
         Host: {host}
         Origin: {origin}

@@ -13,14 +13,17 @@ public sealed class OtherMachineTests
         .FirstOrDefault(address => address.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(address));
 
     // The README's table: dotnet run and published, from another machine.
-    [TestCase("Development", "", "null", false), TestCase("Development", "", "http://localhost:5500", false), TestCase("Development", "", "SERVER", true)]
+    [TestCase("Development", "", "null", false), TestCase("Development", "", "http://localhost:5500", false),
+        TestCase("Development", "", "SERVER", true)]
     [TestCase("Development", "null", "null", true), TestCase("Development", "http://localhost:5500", "http://localhost:5500", true)]
-    [TestCase("Production", "", "SERVER", true), TestCase("Production", "null", "null", true), TestCase("Production", "http://localhost:5500", "http://localhost:5500", true)]
+    [TestCase("Production", "", "SERVER", true), TestCase("Production", "null", "null", true),
+        TestCase("Production", "http://localhost:5500", "http://localhost:5500", true)]
     public async Task Pages_come_in_as_the_README_says(string environment, string allowed, string origin, bool isAllowed)
     {
         (BuiltProcess server, Uri address) = await StartAsync(environment, "--Chat:AllowedOrigins", allowed);
         using (server)
-            Assert.That(await StatusAsync(address, "Origin", origin.Replace("SERVER", $"http://{address.Authority}", StringComparison.Ordinal)), Is.EqualTo(isAllowed ? 200 : 403));
+            Assert.That(await StatusAsync(address, "Origin",
+                origin.Replace("SERVER", $"http://{address.Authority}", StringComparison.Ordinal)), Is.EqualTo(isAllowed ? 200 : 403));
     }
 
     [Test]
@@ -37,7 +40,8 @@ public sealed class OtherMachineTests
             do
                 line = await server.ReadUntilAsync("");
             while (line.Contains("more like this", StringComparison.Ordinal)); // a second later, if that is over
-            Assert.That(line, Does.Contain($"Refused (403) {address.Host}, room ''"), "no second line of that, and the address is the stranger's");
+            Assert.That(line, Does.Contain($"Refused (403) {address.Host}, room ''"),
+                "no second line of that, and the address is the stranger's");
         }
     }
 

@@ -6,9 +6,11 @@ namespace ChatMinimal.E2E.Wire;
 /// <summary>A position is (epoch, seq, at): a log that was rolled back cannot be taken for the one that was seen.</summary>
 public sealed class PositionTests
 {
-    [TestCase("epoch=EPOCH&after=2&at=AT", true), TestCase("epoch=EPOCH&after=2", true), TestCase("epoch=EPOCH&after=0", true), TestCase("epoch=EPOCH&after=0&at=AT", true)]
+    [TestCase("epoch=EPOCH&after=2&at=AT", true), TestCase("epoch=EPOCH&after=2", true), TestCase("epoch=EPOCH&after=0", true),
+        TestCase("epoch=EPOCH&after=0&at=AT", true)]
     [TestCase("epoch=EPOCH&after=2&at=2001-01-01T00:00:00Z", false), TestCase("epoch=EPOCH&after=2&at=2001-01-01T00:00:00.1234567Z", false)]
-    [TestCase("epoch=another&after=2&at=AT", false), TestCase("epoch=EPOCH&after=4&at=AT", false), TestCase("epoch=EPOCH&after=9223372036854775807&at=AT", false), TestCase("", false)]
+    [TestCase("epoch=another&after=2&at=AT", false), TestCase("epoch=EPOCH&after=4&at=AT", false),
+        TestCase("epoch=EPOCH&after=9223372036854775807&at=AT", false), TestCase("", false)]
     public async Task Hello_says_resumed_when_the_position_held_and_else_one_begins_anew(string query, bool holds)
     {
         using var server = ChatServer.Start();
@@ -21,7 +23,8 @@ public sealed class PositionTests
             JsonObject message = await talker.HearMessageAsync();
             at = i == 2 ? (string)message["at"]! : at;
         }
-        using Peer peer = await Peer.ChatAsync(server, query.Replace("EPOCH", talker.Epoch, StringComparison.Ordinal).Replace("AT", at, StringComparison.Ordinal));
+        using Peer peer = await Peer.ChatAsync(server,
+            query.Replace("EPOCH", talker.Epoch, StringComparison.Ordinal).Replace("AT", at, StringComparison.Ordinal));
         JsonObject hello = await peer.HearAsync("hello");
         Assert.That((bool?)hello["resumed"], Is.EqualTo(holds ? true : null));
         int first = holds && query.Contains("after=2", StringComparison.Ordinal) ? 3 : 1;
@@ -43,7 +46,8 @@ public sealed class PositionTests
         Assert.That((bool?)(await peer.HearAsync("hello"))["resumed"], Is.True);
     }
 
-    [TestCase("at=yesterday"), TestCase("at="), TestCase("at=1"), TestCase("after="), TestCase("after=1&after=2"), TestCase("last=-1"), TestCase("epoch=a&epoch=b"), TestCase("name=%E9"), TestCase("name=%20")]
+    [TestCase("at=yesterday"), TestCase("at="), TestCase("at=1"), TestCase("after="), TestCase("after=1&after=2"), TestCase("last=-1"),
+        TestCase("epoch=a&epoch=b"), TestCase("name=%E9"), TestCase("name=%20")]
     public async Task What_is_given_and_unusable_is_answered_400_on_every_way_in(string query)
     {
         using var server = ChatServer.Start();
@@ -54,9 +58,11 @@ public sealed class PositionTests
         Assert.That(socket.Answer, Does.StartWith("HTTP/1.1 400 "));
     }
 
-    [TestCase("h2c, WebSocket", "keep-alive, upgrade", "/ws", 101), TestCase("WEBSOCKET", "Upgrade", "/", 101), TestCase("h2c, websocket", "Upgrade", "/", 101)]
+    [TestCase("h2c, WebSocket", "keep-alive, upgrade", "/ws", 101), TestCase("WEBSOCKET", "Upgrade", "/", 101),
+        TestCase("h2c, websocket", "Upgrade", "/", 101)]
     [TestCase("websocket", "keep-alive", "/ws", 400), TestCase("h2c", "Upgrade", "/ws", 426)]
-    public async Task Upgrade_is_a_list_in_any_case_and_a_refusal_blames_what_is_wrong(string upgrade, string connection, string path, int status)
+    public async Task Upgrade_is_a_list_in_any_case_and_a_refusal_blames_what_is_wrong(string upgrade, string connection, string path,
+        int status)
     {
         using var server = ChatServer.Start();
         using RawPeer peer = await RawPeer.RequestAsync(server.Port, $"""
@@ -69,17 +75,20 @@ public sealed class PositionTests
             """);
         Assert.That(peer.Answer, Does.StartWith($"HTTP/1.1 {status} "));
         if (status == 400)
-            Assert.That(System.Text.Encoding.UTF8.GetString(await peer.ReadAsync(160)), Does.Contain("the Connection header must list Upgrade").And.Not.Contain("Sec-WebSocket-Key"));
+            Assert.That(System.Text.Encoding.UTF8.GetString(await peer.ReadAsync(160)),
+                Does.Contain("the Connection header must list Upgrade").And.Not.Contain("Sec-WebSocket-Key"));
     }
 
-    [TestCase("/healthz"), TestCase("/readyz"), TestCase("/metrics"), TestCase("/messages"), TestCase("/events"), TestCase("/"), TestCase("/chat.js")]
+    [TestCase("/healthz"), TestCase("/readyz"), TestCase("/metrics"), TestCase("/messages"), TestCase("/events"), TestCase("/"),
+        TestCase("/chat.js")]
     public async Task Whatever_answers_GET_answers_HEAD_with_the_same_head(string path)
     {
         using var server = ChatServer.Start();
         using var http = new HttpClient { BaseAddress = server.Http };
         using HttpResponseMessage get = await http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead);
         using HttpResponseMessage head = await http.SendAsync(new HttpRequestMessage(HttpMethod.Head, path));
-        Assert.That((head.StatusCode, $"{head.Content.Headers.ContentType}", $"{head.Headers.CacheControl}"), Is.EqualTo((get.StatusCode, $"{get.Content.Headers.ContentType}", $"{get.Headers.CacheControl}")));
+        Assert.That((head.StatusCode, $"{head.Content.Headers.ContentType}", $"{head.Headers.CacheControl}"),
+            Is.EqualTo((get.StatusCode, $"{get.Content.Headers.ContentType}", $"{get.Headers.CacheControl}")));
         Assert.That(await head.Content.ReadAsByteArrayAsync(), Is.Empty);
     }
 }

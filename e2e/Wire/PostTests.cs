@@ -7,21 +7,34 @@ namespace ChatMinimal.E2E.Wire;
 /// <summary>What is there and cannot be used is refused, and never stored as something else.</summary>
 public sealed class PostTests
 {
-    [TestCase("application/x-www-form-urlencoded", "text=caf\xe9", 400, "text: not UTF-8"), TestCase("application/x-www-form-urlencoded", "text=caf%E9", 400, "text: not UTF-8")]
-    [TestCase("application/x-www-form-urlencoded", "text=a&name=%FF", 400, "name: not UTF-8"), TestCase("application/x-www-form-urlencoded", "text=a&text=b", 400, "text: given twice")]
-    [TestCase("application/x-www-form-urlencoded", "text=a&key=", 400, "key must be"), TestCase("application/x-www-form-urlencoded; charset=latin1", "text=a", 415, "UTF-8")]
-    [TestCase("text/plain", "caf\xe9", 400, "text: not UTF-8"), TestCase("text/plain; charset=utf-16le", "h\0i\0", 415, "UTF-8"), TestCase("nonsense", "a", 415, "Content-Type")]
+    [TestCase("application/x-www-form-urlencoded", "text=caf\xe9", 400, "text: not UTF-8"),
+        TestCase("application/x-www-form-urlencoded", "text=caf%E9", 400, "text: not UTF-8")]
+    [TestCase("application/x-www-form-urlencoded", "text=a&name=%FF", 400, "name: not UTF-8"),
+        TestCase("application/x-www-form-urlencoded", "text=a&text=b", 400, "text: given twice")]
+    [TestCase("application/x-www-form-urlencoded", "text=a&key=", 400, "key must be"),
+        TestCase("application/x-www-form-urlencoded; charset=latin1", "text=a", 415, "UTF-8")]
+    [TestCase("text/plain", "caf\xe9", 400, "text: not UTF-8"), TestCase("text/plain; charset=utf-16le", "h\0i\0", 415, "UTF-8"),
+        TestCase("nonsense", "a", 415, "Content-Type")]
     [TestCase("text/plainest", "a", 415, "text/plain, a form"), TestCase("application/json; charset=utf-16", "{}", 415, "UTF-8")]
-    [TestCase("application/json", "{\"text\":\"caf\xe9\"}", 400, "not UTF-8"), TestCase("application/json", "{\"text\":", 400, "not JSON"), TestCase("application/json", "[]", 400, "not a JSON object")]
-    [TestCase("application/json", "{\"\\ud800\":1,\"text\":\"x\"}", 400, "names of properties"), TestCase("application/json", "{\"text\":7}", 400, "text must be")]
-    [TestCase("application/json", "{\"text\":\"a\",\"key\":7}", 400, "key must be"), TestCase("application/json", "{\"text\":\"a\",\"name\":[]}", 400, "name must be")]
-    [TestCase("application/json", "{\"text\":\"a\",\"text\":\"b\"}", 400, "twice"), TestCase("application/json", "{\"text\":\"a\",\"name\":\"\\u200b\"}", 400, "must show")]
+    [TestCase("application/json", "{\"text\":\"caf\xe9\"}", 400, "not UTF-8"), TestCase("application/json", "{\"text\":", 400, "not JSON"),
+        TestCase("application/json", "[]", 400, "not a JSON object")]
+    [TestCase("application/json", "{\"\\ud800\":1,\"text\":\"x\"}", 400, "names of properties"),
+        TestCase("application/json", "{\"text\":7}", 400, "text must be")]
+    [TestCase("application/json", "{\"text\":\"a\",\"key\":7}", 400, "key must be"),
+        TestCase("application/json", "{\"text\":\"a\",\"name\":[]}", 400, "name must be")]
+    [TestCase("application/json", "{\"text\":\"a\",\"text\":\"b\"}", 400, "twice"),
+        TestCase("application/json", "{\"text\":\"a\",\"name\":\"\\u200b\"}", 400, "must show")]
     [TestCase("multipart/form-data", "", 400, "not a form"), TestCase("multipart/form-data; boundary=b", "nonsense", 400, "not a form")]
-    [TestCase("multipart/form-data; boundary=b", "--b\r\nEvil\u001b[31m\r\n\r\nx\r\n--b--", 400, "not a form: the parts of multipart/form-data cannot be told apart")]
-    [TestCase("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=text\r\n\r\ncaf\xe9\r\n--b--", 400, "text: not UTF-8")]
-    [TestCase("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=text\r\nContent-Type: text/plain; charset=latin1\r\n\r\na\r\n--b--", 400, "charset")]
-    [TestCase("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=text; filename=a\r\n\r\na\r\n--b--", 400, "text must be")]
-    public async Task A_body_that_cannot_be_used_is_refused_with_its_reason_and_adds_nothing(string type, string body, int status, string detail)
+    [TestCase("multipart/form-data; boundary=b", "--b\r\nEvil\u001b[31m\r\n\r\nx\r\n--b--", 400,
+        "not a form: the parts of multipart/form-data cannot be told apart")]
+    [TestCase("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=text\r\n\r\ncaf\xe9\r\n--b--", 400,
+        "text: not UTF-8")]
+    [TestCase("multipart/form-data; boundary=b",
+        "--b\r\nContent-Disposition: form-data; name=text\r\nContent-Type: text/plain; charset=latin1\r\n\r\na\r\n--b--", 400, "charset")]
+    [TestCase("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=text; filename=a\r\n\r\na\r\n--b--", 400,
+        "text must be")]
+    public async Task A_body_that_cannot_be_used_is_refused_with_its_reason_and_adds_nothing(string type, string body, int status,
+        string detail)
     {
         using var server = ChatServer.Start();
         (int Status, string Answer) answer = await PostAsync(server, "/messages", Encoding.Latin1.GetBytes(body), type);
@@ -30,8 +43,10 @@ public sealed class PostTests
         Assert.That(await TextsAsync(server), Is.Empty);
     }
 
-    [TestCase("text/plain; charset=\"UTF-8\"", "é"), TestCase("application/x-www-form-urlencoded; charset=utf-8", "text=%C3%A9"), TestCase("application/x-www-form-urlencoded", "text=é")]
-    [TestCase("application/json", "{\"text\":\"\\u00e9\",\"name\":null,\"key\":null}"), TestCase("application/json", "{\"text\":\"é\",\"text\":\"é\"}"), TestCase("application/merge-patch+json", "{\"text\":\"é\"}")]
+    [TestCase("text/plain; charset=\"UTF-8\"", "é"), TestCase("application/x-www-form-urlencoded; charset=utf-8", "text=%C3%A9"),
+        TestCase("application/x-www-form-urlencoded", "text=é")]
+    [TestCase("application/json", "{\"text\":\"\\u00e9\",\"name\":null,\"key\":null}"),
+        TestCase("application/json", "{\"text\":\"é\",\"text\":\"é\"}"), TestCase("application/merge-patch+json", "{\"text\":\"é\"}")]
     [TestCase("multipart/form-data; boundary=\"b\"", "--b\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\né\r\n--b--")]
     public async Task A_text_comes_through_whole_in_whichever_form_it_is_posted(string type, string body)
     {
@@ -52,7 +67,8 @@ public sealed class PostTests
         Assert.That(answer.Headers.GetValues("Accept-Encoding"), Is.EqualTo(new[] { "identity" }));
     }
 
-    [TestCase("/messages?room=a&room=b", "", 400), TestCase("/messages?room=a&room=a", "", 201), TestCase("/messages?name=%E9", "", 400), TestCase("/messages?name=Ana&name=Luc", "", 400)]
+    [TestCase("/messages?room=a&room=b", "", 400), TestCase("/messages?room=a&room=a", "", 201), TestCase("/messages?name=%E9", "", 400),
+        TestCase("/messages?name=Ana&name=Luc", "", 400)]
     [TestCase("/messages?name=Ana", """{"text":"x","name":"Luc"}""", 400), TestCase("/messages?name=Ana", """{"text":"x","name":" Ana "}""", 201)]
     public async Task Two_values_of_one_thing_are_refused_unless_they_are_the_same(string target, string json, int status)
     {

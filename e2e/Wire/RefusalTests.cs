@@ -12,17 +12,28 @@ public sealed class RefusalTests
     static IEnumerable<TestCaseData> BrokenFrames()
     {
         yield return new TestCaseData(RawPeer.Frame(0x82, "x"u8), Close(1003, "text messages only")).SetArgDisplayNames("binary", "1003");
-        yield return new TestCaseData(RawPeer.Frame(0x81, s_invalidUtf8), Close(1007, "invalid UTF-8")).SetArgDisplayNames("invalid UTF-8", "1007");
-        yield return new TestCaseData(new byte[] { 0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f }, Close(1002, "client frames must be masked")).SetArgDisplayNames("not masked", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x83, "x"u8), Close(1002, "reserved opcode")).SetArgDisplayNames("an opcode that is not", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0xC1, "x"u8), Close(1002, "reserved bit set")).SetArgDisplayNames("a reserved bit", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x80, "x"u8), Close(1002, "continuation without a message")).SetArgDisplayNames("a continuation of nothing", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x09, "x"u8), Close(1002, "fragmented control frame")).SetArgDisplayNames("a ping in fragments", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x89, new byte[126]), Close(1002, "control frame exceeds 125 bytes")).SetArgDisplayNames("a ping of 126 bytes", "1002");
-        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, "x"u8), .. RawPeer.Frame(0x81, "y"u8)], Close(1002, "new message inside a fragmented one")).SetArgDisplayNames("a message inside a message", "1002");
-        yield return new TestCaseData(RawPeer.Frame(0x81, new byte[101]), Close(1009, "message exceeds 100 bytes")).SetArgDisplayNames("a byte too many", "1009");
-        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, new byte[60]), .. RawPeer.Frame(0x00, new byte[60])], Close(1009, "message exceeds 100 bytes")).SetArgDisplayNames("too many bytes in fragments", "1009");
-        yield return new TestCaseData(RawPeer.Frame(0x88, [0x03, 0xE8]), new byte[] { 0x88, 0x02, 0x03, 0xE8 }).SetArgDisplayNames("an orderly close", "1000");
+        yield return new TestCaseData(RawPeer.Frame(0x81, s_invalidUtf8), Close(1007, "invalid UTF-8"))
+            .SetArgDisplayNames("invalid UTF-8", "1007");
+        yield return new TestCaseData(new byte[] { 0x81, 0x05, 0x48, 0x65, 0x6c, 0x6c, 0x6f }, Close(1002, "client frames must be masked"))
+            .SetArgDisplayNames("not masked", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x83, "x"u8), Close(1002, "reserved opcode"))
+            .SetArgDisplayNames("an opcode that is not", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0xC1, "x"u8), Close(1002, "reserved bit set"))
+            .SetArgDisplayNames("a reserved bit", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x80, "x"u8), Close(1002, "continuation without a message"))
+            .SetArgDisplayNames("a continuation of nothing", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x09, "x"u8), Close(1002, "fragmented control frame"))
+            .SetArgDisplayNames("a ping in fragments", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x89, new byte[126]), Close(1002, "control frame exceeds 125 bytes"))
+            .SetArgDisplayNames("a ping of 126 bytes", "1002");
+        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, "x"u8), .. RawPeer.Frame(0x81, "y"u8)],
+            Close(1002, "new message inside a fragmented one")).SetArgDisplayNames("a message inside a message", "1002");
+        yield return new TestCaseData(RawPeer.Frame(0x81, new byte[101]), Close(1009, "message exceeds 100 bytes"))
+            .SetArgDisplayNames("a byte too many", "1009");
+        yield return new TestCaseData((byte[])[.. RawPeer.Frame(0x01, new byte[60]), .. RawPeer.Frame(0x00, new byte[60])],
+            Close(1009, "message exceeds 100 bytes")).SetArgDisplayNames("too many bytes in fragments", "1009");
+        yield return new TestCaseData(RawPeer.Frame(0x88, [0x03, 0xE8]), new byte[] { 0x88, 0x02, 0x03, 0xE8 })
+            .SetArgDisplayNames("an orderly close", "1000");
         yield return new TestCaseData(RawPeer.Frame(0x88, []), Close(1000)).SetArgDisplayNames("a close without a code", "1000");
     }
 
@@ -86,7 +97,8 @@ public sealed class RefusalTests
     [TestCase("room=01234567890123456789012345678901234567890123456789012345678901234", "room: 1 to 64 of A-Z a-z 0-9 - _")]
     [TestCase("name=a%0Ab", "name: a name has at most 32 characters, none of them a control or text direction character")]
     [TestCase("name=%E2%80%AEabc", "name: a name has at most 32 characters, none of them a control or text direction character")]
-    [TestCase("name=012345678901234567890123456789012", "name: a name has at most 32 characters, none of them a control or text direction character")]
+    [TestCase("name=012345678901234567890123456789012",
+        "name: a name has at most 32 characters, none of them a control or text direction character")]
     [TestCase("after=x", "after: the number of the last message seen")]
     [TestCase("after=-1", "after: the number of the last message seen")]
     [TestCase("after=99999999999999999999", "after: the number of the last message seen")]
@@ -94,7 +106,9 @@ public sealed class RefusalTests
     public async Task A_bad_query_is_answered_400_and_says_what_is_wrong(string query, string detail)
     {
         using var server = ChatServer.Start();
-        (HttpStatusCode status, JsonObject problem, _) = await RefusedAsync(server, "/ws?" + Uri.EscapeDataString(query).Replace("%3D", "=", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal));
+        (HttpStatusCode status, JsonObject problem, _) =
+            await RefusedAsync(server, "/ws?"
+                + Uri.EscapeDataString(query).Replace("%3D", "=", StringComparison.Ordinal).Replace("%25", "%", StringComparison.Ordinal));
         Assert.That(status, Is.EqualTo(HttpStatusCode.BadRequest));
         Assert.That((string)problem["detail"]!, Is.EqualTo(detail));
     }
@@ -165,7 +179,9 @@ public sealed class RefusalTests
     public async Task A_page_of_another_origin_is_answered_403(string environment, string origin, bool isAllowed)
     {
         using var server = ChatServer.StartIn(environment, ("Chat:AllowedOrigins:0", "https://listed.example"));
-        using RawPeer peer = await RawPeer.UpgradeAsync(server.Port, more: "\nOrigin: " + origin.Replace("PORT", $"{server.Port}", StringComparison.Ordinal));
+        using RawPeer peer =
+            await RawPeer.UpgradeAsync(server.Port, more: "\nOrigin: "
+                + origin.Replace("PORT", $"{server.Port}", StringComparison.Ordinal));
         Assert.That(peer.Answer, Does.StartWith(isAllowed ? "HTTP/1.1 101 " : "HTTP/1.1 403 "));
     }
 
@@ -220,7 +236,8 @@ public sealed class RefusalTests
     }
 
     // A request that would be upgraded if it were right.
-    static async Task<(HttpStatusCode Status, JsonObject Problem, HttpResponseMessage Answer)> RefusedAsync(ChatServer server, string target)
+    static async Task<(HttpStatusCode Status, JsonObject Problem, HttpResponseMessage Answer)> RefusedAsync(ChatServer server,
+        string target)
     {
         using var http = new HttpClient { BaseAddress = server.Http };
         using var request = new HttpRequestMessage(HttpMethod.Get, target);

@@ -51,9 +51,11 @@ public sealed class ShutdownTests
         List<string?>[] heard = await Task.WhenAll(hearing);
         Assert.That(peers.Select(peer => (int?)peer.CloseStatus), Is.All.EqualTo(1001));
         Assert.That(peers.Select(peer => peer.CloseReason), Is.All.EqualTo("the server is shutting down"));
-        Assert.That(heard.Select(words => words.Count(word => word?.Contains("last words", StringComparison.Ordinal) == true)), Is.All.EqualTo(1));
+        Assert.That(heard.Select(words => words.Count(word => word?.Contains("last words", StringComparison.Ordinal) == true)),
+            Is.All.EqualTo(1));
         Assert.That((code, error), Is.EqualTo((0, "")));
-        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(15)), "two on a machine that is not busy; the framework alone would hang for thirty");
+        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(15)),
+            "two on a machine that is not busy; the framework alone would hang for thirty");
     }
 
     [Test, Platform(Exclude = "Win", Reason = "no SIGTERM")]
@@ -91,6 +93,7 @@ public sealed class ShutdownTests
     {
         using var first = ChatServer.Start();
         using var second = BuiltProcess.Server("Development", "--urls", $"http://127.0.0.1:{first.Port}", "--Chat:Database=");
-        Assert.That(await second.EndAsync(), Is.EqualTo((1, "", $"chatminimal: Failed to bind to address http://127.0.0.1:{first.Port}: address already in use.\n")));
+        Assert.That(await second.EndAsync(),
+            Is.EqualTo((1, "", $"chatminimal: Failed to bind to address http://127.0.0.1:{first.Port}: address already in use.\n")));
     }
 }

@@ -8,7 +8,8 @@ namespace ChatMinimal.E2E.Wire;
 
 public sealed class StaticFileTests
 {
-    [TestCase("/", "text/html"), TestCase("/index.html", "text/html"), TestCase("/minimal.html", "text/html"), TestCase("/minimal.js", "text/javascript")]
+    [TestCase("/", "text/html"), TestCase("/index.html", "text/html"), TestCase("/minimal.html", "text/html"),
+        TestCase("/minimal.js", "text/javascript")]
     [TestCase("/chat.js", "text/javascript"), TestCase("/chat.css", "text/css"), TestCase("/favicon.svg", "image/svg+xml")]
     [TestCase("/service-worker.js", "text/javascript"), TestCase("/manifest.webmanifest", "application/manifest+json")]
     public async Task The_page_is_served_with_its_types_and_headers(string path, string type)
@@ -21,7 +22,8 @@ public sealed class StaticFileTests
             Assert.That(answer.StatusCode, Is.EqualTo(HttpStatusCode.OK));
             Assert.That(answer.Content.Headers.ContentType?.MediaType, Is.EqualTo(type));
             byte[] served = await answer.Content.ReadAsByteArrayAsync();
-            Assert.That(served, Is.EqualTo(await File.ReadAllBytesAsync(Path.Combine(BuiltProcess.PathOf("Root"), "web", path == "/" ? "index.html" : path[1..]))));
+            Assert.That(served, Is.EqualTo(await File.ReadAllBytesAsync(Path.Combine(BuiltProcess.PathOf("Root"), "web",
+                path == "/" ? "index.html" : path[1..]))));
             Assert.That(answer.Headers.GetValues("Content-Security-Policy").Single(), Is.EqualTo(
                 "default-src 'none'; script-src 'self'; worker-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; manifest-src 'self'; "
                 + "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types page"));
@@ -60,7 +62,8 @@ public sealed class StaticFileTests
         long Travels(string file) => CompressedLength(WithoutComments(File.ReadAllText(Path.Combine(web, file))));
     }
 
-    static string WithoutComments(string text) => Regex.Replace(text, @"^\s*//.*\n|^\s*/\*[\s\S]*?\*/ *\n| // [^""'`\n]*$", "", RegexOptions.Multiline);
+    static string WithoutComments(string text) =>
+        Regex.Replace(text, @"^\s*//.*\n|^\s*/\*[\s\S]*?\*/ *\n| // [^""'`\n]*$", "", RegexOptions.Multiline);
 
     // As publish compresses what it serves.
     static long CompressedLength(string content)

@@ -26,7 +26,8 @@ public sealed class TlsTests
             ("Kestrel:Endpoints:Tls:Certificate:Path", certificate), ("Kestrel:Endpoints:Tls:Certificate:Password", "test"));
         Assert.That(server.Http.Scheme, Is.EqualTo("https"));
 
-        using ClientWebSocket first = await ConnectAsync(server, thumbprint), second = await ConnectAsync(server, thumbprint), third = await ConnectAsync(server, thumbprint);
+        using ClientWebSocket first = await ConnectAsync(server, thumbprint), second = await ConnectAsync(server, thumbprint),
+            third = await ConnectAsync(server, thumbprint);
         string[] texts = [.. Enumerable.Range(0, 200).Select(i => $"{i} {new string('x', i * 300)}")];
         foreach (string text in texts)
             await first.SendAsync(Encoding.UTF8.GetBytes(text).AsMemory(), WebSocketMessageType.Text, true, default);

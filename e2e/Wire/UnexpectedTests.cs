@@ -10,7 +10,8 @@ public sealed class UnexpectedTests
     [TestCase("chat.v1"), TestCase("plain")]
     public async Task A_bug_while_submitting_closes_that_connection_with_1011(string dialect)
     {
-        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(new FaultyStore()), ("SendTimeoutSeconds", 2));
+        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(new FaultyStore()),
+            ("SendTimeoutSeconds", 2));
         using Peer unlucky = await ConnectAsync(server, dialect), witness = await Peer.PlainAsync(server);
         await SayAsync(unlucky, dialect, "fine");
         Assert.That(await witness.HearAsync(), Is.EqualTo("Message d'un client : fine"));
@@ -25,7 +26,8 @@ public sealed class UnexpectedTests
     public async Task A_bug_while_catching_up_closes_that_connection_with_1011_and_does_not_loop()
     {
         var store = new FaultyStore();
-        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(store), ("SendTimeoutSeconds", 2), ("WindowBytes", 1024));
+        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(store), ("SendTimeoutSeconds", 2),
+            ("WindowBytes", 1024));
         using Peer witness = await Peer.PlainAsync(server);
         for (int i = 0; i < 10; i++)
         {
@@ -40,7 +42,8 @@ public sealed class UnexpectedTests
         Assert.That(await witness.HearAsync(), Is.EqualTo("Message d'un client : still here"));
     }
 
-    static Task<Peer> ConnectAsync(ChatServer server, string dialect) => dialect == "plain" ? Peer.PlainAsync(server) : Peer.ChatAsync(server);
+    static Task<Peer> ConnectAsync(ChatServer server, string dialect) =>
+        dialect == "plain" ? Peer.PlainAsync(server) : Peer.ChatAsync(server);
 
     static Task SayAsync(Peer peer, string dialect, string text) => dialect == "plain" ? peer.SayAsync(text) : peer.SayAsync(text, text);
 
@@ -61,7 +64,9 @@ public sealed class UnexpectedTests
         public int Reads { get; private set; }
 
         public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel) =>
-            drafts.Any(draft => draft.Text.AsSpan().SequenceEqual("bug"u8)) ? throw new InvalidOperationException("a bug") : _store.SubmitAsync(room, drafts, cancel);
+            drafts.Any(draft => draft.Text.AsSpan().SequenceEqual("bug"u8))
+                ? throw new InvalidOperationException("a bug")
+                : _store.SubmitAsync(room, drafts, cancel);
 
         public ValueTask<LogPage> ReadAsync(string room, long from, long to, CancellationToken cancel)
         {

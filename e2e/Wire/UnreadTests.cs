@@ -116,7 +116,8 @@ public sealed class UnreadTests
     public async Task Of_TCP_connections_there_are_never_more_than_the_limit()
     {
         using var server = ChatServer.Start(("MaxTcpConnections", 3));
-        using RawPeer one = await RawPeer.UpgradeAsync(server.Port), two = await RawPeer.UpgradeAsync(server.Port), three = await RawPeer.UpgradeAsync(server.Port);
+        using RawPeer one = await RawPeer.UpgradeAsync(server.Port), two = await RawPeer.UpgradeAsync(server.Port),
+            three = await RawPeer.UpgradeAsync(server.Port);
         using (RawPeer four = await RawPeer.RequestAsync(server.Port, "GET /healthz HTTP/1.1\nHost: 127.0.0.1"))
             Assert.That(four.Answer, Does.StartWith("HTTP/1.1 503 ").And.Contain("Retry-After: "));
         await one.WriteAsync(RawPeer.Frame(0x88, []));

@@ -39,7 +39,9 @@ abstract record ClientMessage
             case "name":
                 if (fields.Name is null)
                     return Malformed(NameRule);
-                return Names.TryRead(fields.Name, out string? name, out why) ? new Name(name) : new Refused(Refusal.BadName(why, fields.Key));
+                return Names.TryRead(fields.Name, out string? name, out why)
+                    ? new Name(name)
+                    : new Refused(Refusal.BadName(why, fields.Key));
             case "typing":
                 return new Typing();
             default:

@@ -45,7 +45,8 @@ static class Names
     }
 
     static bool IsMark(Rune rune) =>
-        Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark or UnicodeCategory.EnclosingMark;
+        Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark
+            or UnicodeCategory.EnclosingMark;
 
     // Unicode's Bidi_Control property.
     static bool TurnsText(int scalar) =>
@@ -55,7 +56,8 @@ static class Names
 /// <summary>Characters that show nothing: a text or a name of these alone would be an empty line.</summary>
 static class Unseen
 {
-    public static bool Is(Rune rune) => Rune.IsWhiteSpace(rune) || rune.Value is 0 or 0x2800 || IsIgnorable(rune.Value); // U+2800: braille without dots
+    // U+2800: braille without dots
+    public static bool Is(Rune rune) => Rune.IsWhiteSpace(rune) || rune.Value is 0 or 0x2800 || IsIgnorable(rune.Value);
 
     /// <summary>Whether nothing of this text is seen.</summary>
     public static bool IsAll(ReadOnlySpan<byte> utf8)

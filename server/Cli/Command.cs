@@ -7,10 +7,14 @@ sealed record Command(string Name, string[] Operands, string[] Options, string T
 {
     public static readonly Command[] All =
     [
-        new("health", [], [], "whether the server of these options is there and can commit: exit code 0 or 1", (_, settings) => HealthCommand.RunAsync(settings)),
-        new("backup", ["FILE"], [], "a copy of the database, while people talk", (operands, settings) => BackupCommand.RunAsync(operands[0], settings)),
-        new("restore", ["FILE"], [], "puts a copy in the place of the database; the server must be stopped", (operands, settings) => RestoreCommand.RunAsync(operands[0], settings)),
-        new("copy", [], ["from", "to"], "all rooms from a file into PostgreSQL, or back; no server may be running", (_, settings) => CopyCommand.RunAsync(settings)),
+        new("health", [], [], "whether the server of these options is there and can commit: exit code 0 or 1",
+            (_, settings) => HealthCommand.RunAsync(settings)),
+        new("backup", ["FILE"], [], "a copy of the database, while people talk",
+            (operands, settings) => BackupCommand.RunAsync(operands[0], settings)),
+        new("restore", ["FILE"], [], "puts a copy in the place of the database; the server must be stopped",
+            (operands, settings) => RestoreCommand.RunAsync(operands[0], settings)),
+        new("copy", [], ["from", "to"], "all rooms from a file into PostgreSQL, or back; no server may be running",
+            (_, settings) => CopyCommand.RunAsync(settings)),
         new("export", [], ["room"], "the messages of a room, as one line of JSON each", (_, settings) => ExportCommand.RunAsync(settings)),
     ];
 

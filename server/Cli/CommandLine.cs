@@ -12,14 +12,18 @@ static class CommandLine
     // What ASP.NET and WebApplicationFactory understand beside ours.
     static readonly string[] s_hostOptions =
     [
-        "urls", "http_ports", "https_ports", "environment", "contentRoot", "applicationName", "webRoot", "AllowedHosts", "ConnectionStrings:Chat",
+        "urls", "http_ports", "https_ports", "environment", "contentRoot", "applicationName", "webRoot", "AllowedHosts",
+            "ConnectionStrings:Chat",
         "hostingStartupAssemblies", "hostingStartupExcludeAssemblies", "preventHostingStartup", "preferHostingUrls", "detailedErrors",
-        "captureStartupErrors", "suppressStatusMessages", "startupAssembly", "shutdownTimeoutSeconds", "staticWebAssets", "forwardedHeaders_enabled",
+        "captureStartupErrors", "suppressStatusMessages", "startupAssembly", "shutdownTimeoutSeconds", "staticWebAssets",
+            "forwardedHeaders_enabled",
     ];
     static readonly string[] s_openSections = ["Kestrel:", "Logging:"];
     static readonly string[] s_helpOptions = ["--help", "-h", "-?", "/?", "help"];
 
-    /// <summary>Does it; whatever cannot be done is told in one line. Returns the exit code; null: serve, and nothing speaks against it.</summary>
+    /// <summary>
+    /// Does it; whatever cannot be done is told in one line. Returns the exit code; null: serve, and nothing speaks against it.
+    /// </summary>
     public static async Task<int?> RunAsync(string[] args)
     {
         try
@@ -73,7 +77,8 @@ static class CommandLine
                 throw new StartException($"'{argument}' is not understood: options begin with --, such as --urls http://localhost:8765");
             string[] parts = argument.Split('=', 2);
             string name = parts[0].TrimStart('-', '/');
-            if (parts[0] is not ['-', '-', ..] and not ['/', ..] || !(IsKnown(name) || more.Contains(name) || parts is [_, ""] && IsSection(name)))
+            if (parts[0] is not ['-', '-', ..] and not ['/', ..]
+                || !(IsKnown(name) || more.Contains(name) || parts is [_, ""] && IsSection(name)))
                 throw new StartException($"{parts[0]} is not an option{DidYouMean(name, ["help", "version", .. Names, .. more, .. InSections(name)], "--")}");
             if (!given.Add(name))
                 throw new StartException($"--{name} is given twice");
@@ -83,7 +88,8 @@ static class CommandLine
         return first;
     }
 
-    static IEnumerable<string> InSections(string name) => name.Split(':', 2) is [_, var rest] ? s_openSections.Select(section => section + rest) : [];
+    static IEnumerable<string> InSections(string name) =>
+        name.Split(':', 2) is [_, var rest] ? s_openSections.Select(section => section + rest) : [];
 
     static IEnumerable<string> Names => [.. s_hostOptions, .. ChatOption.All.Select(option => option.FullName)];
 
@@ -95,7 +101,8 @@ static class CommandLine
 
     // WebApplicationFactory passes those, too, as options without a value.
     static bool IsSection(string name) =>
-        Names.Concat(s_openSections).Any(known => known.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase)) || ChatOption.All.Any(option => option.IsList && option.FullName == name);
+        Names.Concat(s_openSections).Any(known => known.StartsWith(name + ":", StringComparison.OrdinalIgnoreCase))
+            || ChatOption.All.Any(option => option.IsList && option.FullName == name);
 
     static int Print(string text)
     {

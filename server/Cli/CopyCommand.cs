@@ -1,6 +1,8 @@
 namespace ChatMinimal;
 
-/// <summary><c>chatminimal copy --from chat.db --to "Host=…"</c>, or the other way round: moves all logs, as they are, to another store.</summary>
+/// <summary>
+/// <c>chatminimal copy --from chat.db --to "Host=…"</c>, or the other way round: moves all logs, as they are, to another store.
+/// </summary>
 static class CopyCommand
 {
     public static async Task<int> RunAsync(Settings settings)

@@ -3,7 +3,9 @@ using Microsoft.Data.Sqlite;
 
 namespace ChatMinimal;
 
-/// <summary><c>chatminimal export --room ROOM</c>: its messages, oldest first, each as the line of JSON that GET /messages has of it.</summary>
+/// <summary>
+/// <c>chatminimal export --room ROOM</c>: its messages, oldest first, each as the line of JSON that GET /messages has of it.
+/// </summary>
 static class ExportCommand
 {
     public static async Task<int> RunAsync(Settings settings)

@@ -12,8 +12,15 @@ static class HealthCommand
     {
         Uri ready = AddressOf(settings.Configuration);
         using var handler = new SocketsHttpHandler { UseProxy = false };
-        if (IPAddress.TryParse(ready.Host.Trim('[', ']'), out IPAddress? address) && IPAddress.IsLoopback(address) || ready.Host == "localhost")
-            handler.SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is not null }; // it is for the name outside
+        if (IPAddress.TryParse(ready.Host.Trim('[', ']'), out IPAddress? address) && IPAddress.IsLoopback(address)
+            || ready.Host == "localhost")
+            // It is for the name outside
+            handler.SslOptions =
+                new SslClientAuthenticationOptions
+                {
+                    RemoteCertificateValidationCallback =
+                    (_, certificate, _, _) => certificate is not null
+                };
         using var http = new HttpClient(handler) { Timeout = s_patience };
         using var request = new HttpRequestMessage(HttpMethod.Get, ready);
         if (settings.Configuration["AllowedHosts"]?.Split(';')[0] is { } host and not ("" or "*"))
@@ -31,7 +38,9 @@ static class HealthCommand
         }
         catch (Exception error) when (error is HttpRequestException or OperationCanceledException)
         {
-            throw new StartException($"{ready}: {(error is HttpRequestException ? error.Message : $"no answer in {s_patience.TotalSeconds} s")}");
+            throw new StartException(error is HttpRequestException
+                ? $"{ready}: {error.Message}"
+                : $"{ready}: no answer in {s_patience.TotalSeconds} s");
         }
     }
 

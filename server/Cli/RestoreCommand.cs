@@ -4,8 +4,8 @@ using Microsoft.Data.Sqlite;
 namespace ChatMinimal;
 
 /// <summary>
-/// <c>chatminimal restore FILE</c>: a copy takes the place of the database, as another log: its rooms have new epochs, so that no client takes
-/// it for the one that it has seen. What was there is put aside, WAL included.
+/// <c>chatminimal restore FILE</c>: a copy takes the place of the database, as another log: its rooms have new epochs, so that no client
+/// takes it for the one that it has seen. What was there is put aside, WAL included.
 /// </summary>
 static class RestoreCommand
 {

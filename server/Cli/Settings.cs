@@ -1,6 +1,8 @@
 namespace ChatMinimal;
 
-/// <summary>The settings are what files, environment and command line say together, in the order that ASP.NET's host has: the last one wins.</summary>
+/// <summary>
+/// The settings are what files, environment and command line say together, in the order that ASP.NET's host has: the last one wins.
+/// </summary>
 sealed class Settings
 {
     public IConfiguration Configuration { get; }
@@ -10,7 +12,8 @@ sealed class Settings
     /// <exception cref="StartException">Something in them cannot be used.</exception>
     public Settings(string[] args)
     {
-        IConfiguration host = new ConfigurationBuilder().AddEnvironmentVariables("DOTNET_").AddEnvironmentVariables("ASPNETCORE_").AddCommandLine(args).Build();
+        IConfiguration host = new ConfigurationBuilder().AddEnvironmentVariables("DOTNET_").AddEnvironmentVariables("ASPNETCORE_")
+            .AddCommandLine(args).Build();
         string root = Path.GetFullPath(host["contentRoot"] ?? "", AppContext.BaseDirectory);
         if (!Directory.Exists(root))
             throw new StartException($"contentRoot: there is no folder '{root}'");
@@ -28,7 +31,8 @@ sealed class Settings
 
     /// <summary>The database's file.</summary>
     /// <exception cref="StartException">There is none.</exception>
-    public string Database => Chat.Database == "" ? throw new StartException("Chat:Database is empty: the messages are in the server's memory only")
+    public string Database =>
+        Chat.Database == "" ? throw new StartException("Chat:Database is empty: the messages are in the server's memory only")
         : File.Exists(Chat.Database) ? Path.GetFullPath(Chat.Database)
         : throw new StartException($"there is no {Path.GetFullPath(Chat.Database)}: name the database with --Chat:Database");
 }

@@ -11,10 +11,12 @@ static class StartCheck
     /// <exception cref="StartException">Something in the configuration cannot be used.</exception>
     public static void Check(IConfiguration configuration, string contentRoot)
     {
-        foreach (string address in (configuration["urls"] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+        foreach (string address in (configuration["urls"] ?? "")
+            .Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
             CheckAddress(address);
         foreach (string option in (string[])["http_ports", "https_ports"])
-            foreach (string port in (configuration[option] ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+            foreach (string port in (configuration[option] ?? "")
+                .Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
                 CheckPort(option, port);
         foreach (IConfigurationSection section in configuration.GetSection("Logging").GetChildren())
             CheckLevels(section.Key == "LogLevel" ? section : section.GetSection("LogLevel"));
@@ -25,7 +27,8 @@ static class StartCheck
     // Certificates and their keys; Kestrel would say which file it did not find, and not who asked for it.
     static void CheckFiles(IConfigurationSection section, string contentRoot)
     {
-        if (section is { Key: "Path" or "KeyPath", Value: { } path } && Path.GetFullPath(path, contentRoot) is var full && !File.Exists(full))
+        if (section is { Key: "Path" or "KeyPath", Value: { } path } && Path.GetFullPath(path, contentRoot) is var full
+            && !File.Exists(full))
             throw new StartException($"{section.Path}: there is no file '{full}'");
         foreach (IConfigurationSection part in section.GetChildren())
             CheckFiles(part, contentRoot);
@@ -38,7 +41,8 @@ static class StartCheck
             var bound = BindingAddress.Parse(address);
             if (bound.IsUnixPipe || bound.IsNamedPipe)
                 return;
-            if (!bound.Scheme.Equals("http", StringComparison.OrdinalIgnoreCase) && !bound.Scheme.Equals("https", StringComparison.OrdinalIgnoreCase))
+            if (!bound.Scheme.Equals("http", StringComparison.OrdinalIgnoreCase)
+                && !bound.Scheme.Equals("https", StringComparison.OrdinalIgnoreCase))
                 throw new StartException($"urls: '{address}' begins with {bound.Scheme}://, and may begin with http:// or https://");
             if (bound.PathBase != "")
                 throw new StartException($"urls: '{address}' has a path, and may be no more than http://HOST:PORT");
@@ -69,7 +73,8 @@ static class StartCheck
             throw new StartException($"{console.Path}:FormatterName: '{formatter}' is not one of {string.Join(", ", s_formatters)}");
         if (console["QueueFullMode"] is { } mode && !Enum.TryParse<ConsoleLoggerQueueFullMode>(mode, ignoreCase: true, out _))
             throw new StartException($"{console.Path}:QueueFullMode: '{mode}' is not one of {string.Join(", ", Enum.GetNames<ConsoleLoggerQueueFullMode>())}");
-        if (console["MaxQueueLength"] is { } length && (!int.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out int lines) || lines < 1))
+        if (console["MaxQueueLength"] is { } length
+            && (!int.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out int lines) || lines < 1))
             throw new StartException($"{console.Path}:MaxQueueLength: '{length}' is not a number from 1 on (lines)");
         if (console["FormatterOptions:TimestampFormat"] is { } format)
             CheckTimeFormat($"{console.Path}:FormatterOptions:TimestampFormat", format);

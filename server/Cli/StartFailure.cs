@@ -17,10 +17,12 @@ static class StartFailure
             return Line($"Kestrel: the certificate cannot be used: {error.Message}");
         if (error.Message.StartsWith("Unable to configure HTTPS endpoint", StringComparison.Ordinal))
             return "urls: https:// needs a certificate: --Kestrel:Certificates:Default:Path=FILE.pfx, or a .pem with --Kestrel:Certificates:Default:KeyPath";
-        return error is InvalidOperationException or IOException or UnauthorizedAccessException or SocketException or FormatException or ArgumentException or NotSupportedException
+        return error is InvalidOperationException or IOException or UnauthorizedAccessException or SocketException or FormatException
+            or ArgumentException or NotSupportedException
             ? Line(error.Message)
             : null;
     }
 
-    static string Line(string text) => string.Join(' ', text.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+    static string Line(string text) =>
+        string.Join(' ', text.Split(['\r', '\n', '\t'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 }

@@ -80,7 +80,9 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
                 : null;
     }
 
-    /// <summary>Shows an invitation. While there were too many wrong ones, a right one is not looked at either: it would tell a guesser.</summary>
+    /// <summary>
+    /// Shows an invitation. While there were too many wrong ones, a right one is not looked at either: it would tell a guesser.
+    /// </summary>
     public Problem? TryInvite(IPAddress? address, bool isRight)
     {
         lock (_lock)
@@ -120,7 +122,8 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
     // A quarter at once, so that it costs each newcomer little.
     void ForgetTheSilent()
     {
-        foreach (ulong key in _usages.Where(entry => entry.Value.Connections == 0).OrderBy(entry => entry.Value.UsedAt).Take(_usages.Count / 4).Select(entry => entry.Key).ToArray())
+        foreach (ulong key in _usages.Where(entry => entry.Value.Connections == 0).OrderBy(entry => entry.Value.UsedAt)
+            .Take(_usages.Count / 4).Select(entry => entry.Key).ToArray())
             _usages.Remove(key);
     }
 
@@ -134,7 +137,9 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
             address = address.MapToIPv4();
         address.TryWriteBytes(bytes, out _);
         // An IPv4 address is below 2^32, where the /64 of no IPv6 address is but that of ::1.
-        return address.AddressFamily == AddressFamily.InterNetwork ? BinaryPrimitives.ReadUInt32BigEndian(bytes) : BinaryPrimitives.ReadUInt64BigEndian(bytes);
+        return address.AddressFamily == AddressFamily.InterNetwork
+            ? BinaryPrimitives.ReadUInt32BigEndian(bytes)
+            : BinaryPrimitives.ReadUInt64BigEndian(bytes);
     }
 
     /// <summary>What one address has used up.</summary>

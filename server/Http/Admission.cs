@@ -28,7 +28,8 @@ sealed class Admission(
             || await EnterAsync(http, visit) is not { } stay)
             return;
         bool isChat = http.WebSockets.WebSocketRequestedProtocols.Contains(ChatV1);
-        var connection = new Connection(stay.Room, isChat ? Dialect.Chat : Dialect.Plain, visit.Name, http.Connection.RemoteIpAddress, options, clock, log);
+        var connection = new Connection(stay.Room, isChat ? Dialect.Chat : Dialect.Plain, visit.Name, http.Connection.RemoteIpAddress,
+            options, clock, log);
         Transport transport;
         try
         {
@@ -156,7 +157,8 @@ sealed class Admission(
     static Problem? CheckUpgrade(HttpRequest request)
     {
         IHeaderDictionary headers = request.Headers;
-        if (!HttpMethods.IsGet(request.Method) || !HttpProtocol.IsHttp11(request.Protocol) || !WantsSocket(request) || headers.SecWebSocketVersion != Problem.WebSocketVersion)
+        if (!HttpMethods.IsGet(request.Method) || !HttpProtocol.IsHttp11(request.Protocol) || !WantsSocket(request)
+            || headers.SecWebSocketVersion != Problem.WebSocketVersion)
             return new(StatusCodes.Status426UpgradeRequired, "this address is for WebSockets, version 13, over HTTP/1.1");
         if (!Lists(headers.GetCommaSeparatedValues("Connection"), "Upgrade"))
             return new(StatusCodes.Status400BadRequest, "the Connection header must list Upgrade; a proxy has to pass it on");
@@ -164,7 +166,8 @@ sealed class Admission(
             return new(StatusCodes.Status400BadRequest, "Sec-WebSocket-Key must be 16 bytes in base64");
         return null;
 
-        static bool IsKey(string? key) => key is { Length: 24 } && Convert.TryFromBase64String(key, stackalloc byte[18], out int length) && length == 16;
+        static bool IsKey(string? key) =>
+            key is { Length: 24 } && Convert.TryFromBase64String(key, stackalloc byte[18], out int length) && length == 16;
     }
 
     static bool Lists(string[] values, string token) => values.Contains(token, StringComparer.OrdinalIgnoreCase);
@@ -173,17 +176,21 @@ sealed class Admission(
     {
         if (options.InviteKey == "")
             return null;
-        string given = http.Request.Headers.Authorization.ToString() is var header && header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
+        string given = http.Request.Headers.Authorization.ToString() is var header
+            && header.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)
             ? header["Bearer ".Length..]
             : http.Request.Query["invite"].ToString();
         // Hashes, because only spans of one length take constant time to compare.
         bool isKey = CryptographicOperations.FixedTimeEquals(
             SHA256.HashData(Encoding.UTF8.GetBytes(given)), SHA256.HashData(Encoding.UTF8.GetBytes(options.InviteKey)));
         Problem? tooMany = given == "" ? null : addresses.TryInvite(http.Connection.RemoteIpAddress, isKey);
-        return tooMany ?? (isKey ? null : new(StatusCodes.Status401Unauthorized, "this chat is by invitation: ?invite=, or Authorization: Bearer"));
+        return tooMany ?? (isKey ? null : new(StatusCodes.Status401Unauthorized,
+            "this chat is by invitation: ?invite=, or Authorization: Bearer"));
     }
 
-    /// <summary>A browser asks first whether a page of another origin may send what HTML alone could not (Fetch Standard, section 3.3).</summary>
+    /// <summary>
+    /// A browser asks first whether a page of another origin may send what HTML alone could not (Fetch Standard, section 3.3).
+    /// </summary>
     public Task PreflightAsync(HttpContext http)
     {
         if (origins.Check(http) is { } refusal)

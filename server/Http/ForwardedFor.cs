@@ -29,7 +29,8 @@ static class ForwardedFor
         app.Use((http, next) =>
         {
             IHeaderDictionary headers = http.Request.Headers;
-            if (headers.ContainsKey(ForwardedHeadersDefaults.XForwardedForHeaderName) && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalForHeaderName))
+            if (headers.ContainsKey(ForwardedHeadersDefaults.XForwardedForHeaderName)
+                && !headers.ContainsKey(ForwardedHeadersDefaults.XOriginalForHeaderName))
                 http.RequestServices.GetRequiredService<OperatorLog>().Forwarded(http.Connection.RemoteIpAddress);
             return next(http);
         });

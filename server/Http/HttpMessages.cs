@@ -56,7 +56,9 @@ sealed class HttpMessages(Admission admission, IMessageStore store, Addresses ad
         LogPage page = await store.ReadAsync(room, submission.Seq, submission.Seq + 1, cancel);
         response.StatusCode = submission.WasKnown ? StatusCodes.Status200OK : StatusCodes.Status201Created;
         Begin(response, "application/json");
-        byte[] answer = page.Messages is [{ } message] && message.Seq == submission.Seq ? ServerMessage.Json(message) : ServerMessage.Known(draft.Key, submission.Seq);
+        byte[] answer = page.Messages is [{ } message] && message.Seq == submission.Seq
+            ? ServerMessage.Json(message)
+            : ServerMessage.Known(draft.Key, submission.Seq);
         await response.Body.WriteAsync(answer, cancel);
         return null;
     }

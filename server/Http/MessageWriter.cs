@@ -7,8 +7,8 @@ using System.Text.Json;
 namespace ChatMinimal;
 
 /// <summary>
-/// A message writer writes messages to an answer over HTTP: as one JSON document, as lines of JSON or of text, or as server-sent events. However long they
-/// are and whatever they are escaped to, only a little waits for a peer that reads slowly.
+/// A message writer writes messages to an answer over HTTP: as one JSON document, as lines of JSON or of text, or as server-sent events.
+/// However long they are and whatever they are escaped to, only a little waits for a peer that reads slowly.
 /// </summary>
 sealed class MessageWriter(PipeWriter output) : IDisposable
 {
@@ -66,10 +66,13 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
         EndDocument("\n"u8);
     }
 
-    /// <summary>A message as people read it. Its further lines are indented, so that none of them can be taken for somebody else's message.</summary>
+    /// <summary>
+    /// A message as people read it. Its further lines are indented, so that none of them can be taken for somebody else's message.
+    /// </summary>
     public async ValueTask TextAsync(Message message, CancellationToken cancel)
     {
-        Write(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{message.At:yyyy-MM-dd HH:mm:ss}Z {message.Name ?? "-"}: ")));
+        Write(Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
+            $"{message.At:yyyy-MM-dd HH:mm:ss}Z {message.Name ?? "-"}: ")));
         for (int from = 0, length; from < message.Text.Length; from += length)
         {
             Rune.DecodeFromUtf8(message.Text.AsSpan(from), out Rune rune, out length);
@@ -103,7 +106,8 @@ sealed class MessageWriter(PipeWriter output) : IDisposable
         await output.FlushAsync(cancel);
     }
 
-    ValueTask FlushIfLongAsync(CancellationToken cancel) => _waiting + _json.BytesCommitted + _json.BytesPending < FlushAt ? default : FlushAsync(cancel);
+    ValueTask FlushIfLongAsync(CancellationToken cancel) =>
+        _waiting + _json.BytesCommitted + _json.BytesPending < FlushAt ? default : FlushAsync(cancel);
 
     void EndDocument(ReadOnlySpan<byte> end)
     {

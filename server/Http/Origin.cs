@@ -15,7 +15,8 @@ readonly record struct Origin(string Scheme, string Name, int Port)
 
     static readonly IdnMapping s_idn = new();
     static readonly SearchValues<char> s_schemeCharacters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789+-.");
-    static readonly SearchValues<char> s_nameCharacters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789-_."); // Windows networks have the underscore
+    // Windows networks have the underscore
+    static readonly SearchValues<char> s_nameCharacters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789-_.");
 
     /// <summary>Of a page opened from disk, and of sandboxed frames.</summary>
     public static readonly Origin Opaque = new("null", "", NoPort);
@@ -51,15 +52,19 @@ readonly record struct Origin(string Scheme, string Name, int Port)
     /// Whether the page came from the host that this request asks for: the same name, and the same effective port. A port that is
     /// not given is the default of the page's scheme; ours may differ, behind a proxy that ends TLS.
     /// </summary>
-    public bool IsOf(HostString host) => IsWeb && host.HasValue && Normalise(host.Host) == Name && (host.Port ?? DefaultPort(Scheme)) == Port;
+    public bool IsOf(HostString host) =>
+        IsWeb && host.HasValue && Normalise(host.Host) == Name && (host.Port ?? DefaultPort(Scheme)) == Port;
 
-    public override string ToString() => this == Opaque ? "null" : Port == DefaultPort(Scheme) ? $"{Scheme}://{Name}" : $"{Scheme}://{Name}:{Port}";
+    public override string ToString() =>
+        this == Opaque ? "null" : Port == DefaultPort(Scheme) ? $"{Scheme}://{Name}" : $"{Scheme}://{Name}:{Port}";
 
     /// <summary>A host's name as two are compared: lower case, in ASCII, without the dot of the root. "": it is none.</summary>
     public static string Normalise(string name)
     {
         if (name is ['[', .. var literal, ']'])
-            return IPAddress.TryParse(literal, out IPAddress? address) && address.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{address}]" : "";
+            return IPAddress.TryParse(literal, out IPAddress? address) && address.AddressFamily == AddressFamily.InterNetworkV6
+                ? $"[{address}]"
+                : "";
         try
         {
             string ascii = s_idn.GetAscii((name is [.. var absolute, '.'] ? absolute : name).ToLowerInvariant());
@@ -72,7 +77,8 @@ readonly record struct Origin(string Scheme, string Name, int Port)
     }
 
     public static bool IsLoopbackName(string name) =>
-        name == "localhost" || name.EndsWith(".localhost", StringComparison.Ordinal) || (IsAddress(name, out IPAddress? address) && IPAddress.IsLoopback(address));
+        name == "localhost" || name.EndsWith(".localhost", StringComparison.Ordinal)
+            || (IsAddress(name, out IPAddress? address) && IPAddress.IsLoopback(address));
 
     public static bool IsAddress(string name, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out IPAddress? address) =>
         IPAddress.TryParse(name.AsSpan().Trim("[]"), out address);

@@ -54,7 +54,8 @@ sealed class OriginRule
             return null;
         string pages = page == Origin.Opaque ? "pages opened from disk" : $"pages of {page}";
         string option = _list == "" ? $"{page}" : $"{_list},{page}";
-        return new(StatusCodes.Status403Forbidden, $"{pages} may not connect here; to let them, start the server with --Chat:AllowedOrigins={option}");
+        return new(StatusCodes.Status403Forbidden,
+            $"{pages} may not connect here; to let them, start the server with --Chat:AllowedOrigins={option}");
     }
 
     bool Allows(Origin page, HttpContext http)
@@ -62,21 +63,25 @@ sealed class OriginRule
         if (_isAnyAllowed || _allowed.Contains(page) || page.IsOf(http.Request.Host))
             return true;
         // The course's snippet: opened from disk or from a web server of the student's own, on the machine of whoever develops.
-        return _isDevelopment && (page == Origin.Opaque || page.IsLoopback) && http.Connection.RemoteIpAddress is { } peer && IPAddress.IsLoopback(peer);
+        return _isDevelopment && (page == Origin.Opaque || page.IsLoopback) && http.Connection.RemoteIpAddress is { } peer
+            && IPAddress.IsLoopback(peer);
     }
 
     /// <summary>
     /// Whether the request asks for a name that is ours. DNS rebinding: a site lets its own name point to 127.0.0.1, so that to
-    /// the browser its pages and this server are one origin. In Production, behind whatever proxy, <c>AllowedHosts</c> lists the names that are ours.
+    /// the browser its pages and this server are one origin. In Production, behind whatever proxy, <c>AllowedHosts</c> lists the names that
+    /// are ours.
     /// </summary>
     public Problem? CheckHost(HttpContext http)
     {
-        if (!_isDevelopment || _areHostsListed || http.Connection.LocalIpAddress is not { } local || !IPAddress.IsLoopback(local) || !http.Request.Host.HasValue)
+        if (!_isDevelopment || _areHostsListed || http.Connection.LocalIpAddress is not { } local || !IPAddress.IsLoopback(local)
+            || !http.Request.Host.HasValue)
             return null;
         string name = Origin.Normalise(http.Request.Host.Host);
         if (Origin.IsLoopbackName(name) || Origin.IsAddress(name, out _) || s_machine.Contains(name))
             return null;
-        return new(StatusCodes.Status403Forbidden, $"in Development this server answers to localhost, not to {(name == "" ? "that name" : name)}; "
+        return new(StatusCodes.Status403Forbidden,
+            $"in Development this server answers to localhost, not to {(name == "" ? "that name" : name)}; "
             + $"to let it, start the server with --AllowedHosts={(name == "" ? "NAME" : name)}, or in Production");
     }
 

@@ -20,7 +20,9 @@ static class Position
         if (parts.Length == 2)
             return otherwise with { After = seq, Epoch = parts[0], At = null };
         bool isTime = Visit.TryParseSeq(parts[2], out long at) && at <= DateTimeOffset.MaxValue.ToUnixTimeMilliseconds();
-        return isTime ? otherwise with { After = seq, Epoch = parts[0], At = DateTimeOffset.FromUnixTimeMilliseconds(at).UtcDateTime } : otherwise;
+        return isTime
+            ? otherwise with { After = seq, Epoch = parts[0], At = DateTimeOffset.FromUnixTimeMilliseconds(at).UtcDateTime }
+            : otherwise;
     }
 
     /// <summary>A time as messages tell it: ISO 8601, UTC.</summary>

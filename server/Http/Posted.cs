@@ -21,7 +21,8 @@ sealed class Posted
 
     /// <summary>Reads a request; returns what it posts, or why it is refused.</summary>
     /// <exception cref="BadHttpRequestException">The body is too long, or breaks off.</exception>
-    public static async ValueTask<(Posted Posted, Problem? Refusal)> ReadAsync(HttpRequest request, Visit visit, ChatOptions options, CancellationToken cancel)
+    public static async ValueTask<(Posted Posted, Problem? Refusal)> ReadAsync(HttpRequest request, Visit visit, ChatOptions options,
+        CancellationToken cancel)
     {
         var posted = new Posted { Name = visit.Name };
         MediaTypeHeaderValue? type = null;
@@ -57,7 +58,8 @@ sealed class Posted
     }
 
     static bool IsUtf8(MediaTypeHeaderValue? type) =>
-        type?.Charset.Value is not { } charset || HeaderUtilities.RemoveQuotes(charset).ToString().ToLowerInvariant() is "utf-8" or "utf8" or "us-ascii";
+        type?.Charset.Value is not { } charset || HeaderUtilities.RemoveQuotes(charset).ToString()
+            .ToLowerInvariant() is "utf-8" or "utf8" or "us-ascii";
 
     static Problem Unsupported(string detail) => new(StatusCodes.Status415UnsupportedMediaType, detail);
 
@@ -145,7 +147,8 @@ sealed class Posted
             var reader = new MultipartReader(boundary, new MemoryStream(body));
             while (await reader.ReadNextSectionAsync() is { } section)
             {
-                if (!ContentDispositionHeaderValue.TryParse(section.ContentDisposition, out ContentDispositionHeaderValue? disposition) || !disposition.IsFormDisposition())
+                if (!ContentDispositionHeaderValue.TryParse(section.ContentDisposition, out ContentDispositionHeaderValue? disposition)
+                    || !disposition.IsFormDisposition())
                     continue; // a file, which is no text
                 if (MediaTypeHeaderValue.TryParse(section.ContentType, out MediaTypeHeaderValue? type) && !IsUtf8(type))
                     _why ??= "charset: only UTF-8 is understood";

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace ChatMinimal;
 
-/// <summary>A problem is why a request is refused, told as problem details (RFC 9457): a status, and what is wrong in plain words.</summary>
+/// <summary>
+/// A problem is why a request is refused, told as problem details (RFC 9457): a status, and what is wrong in plain words.
+/// </summary>
 /// <param name="RetryAfter">When it is worth trying again.</param>
 sealed record Problem(int Status, string Detail, TimeSpan? RetryAfter = null)
 {

@@ -6,8 +6,8 @@ using System.Text;
 namespace ChatMinimal;
 
 /// <summary>
-/// The numbers of our meter, Kestrel's and the runtime's, in Prometheus' text format (version 0.0.4); names and units become what OpenTelemetry's
-/// exporters make of them.
+/// The numbers of our meter, Kestrel's and the runtime's, in Prometheus' text format (version 0.0.4); names and units become what
+/// OpenTelemetry's exporters make of them.
 /// </summary>
 /// <remarks>By hand, since OpenTelemetry's exporter is a beta, and prometheus-net has instruments of its own.</remarks>
 sealed class PrometheusText : IDisposable
@@ -23,7 +23,8 @@ sealed class PrometheusText : IDisposable
         _listener.InstrumentPublished = (instrument, listener) =>
         {
             // Ours or the process's; not those of another server in this process, which a test may have.
-            if (_meters.Contains(instrument.Meter.Name) && (instrument.Meter.Scope is null || ReferenceEquals(instrument.Meter.Scope, meters)))
+            if (_meters.Contains(instrument.Meter.Name)
+                && (instrument.Meter.Scope is null || ReferenceEquals(instrument.Meter.Scope, meters)))
                 listener.EnableMeasurementEvents(instrument, _families.GetOrAdd(instrument, static instrument => new Family(instrument)));
         };
         _listener.MeasurementsCompleted = (instrument, _) => _families.TryRemove(instrument, out Family? _);
@@ -76,7 +77,8 @@ sealed class PrometheusText : IDisposable
             string unit = instrument.Unit switch { "By" => "_bytes", "s" => "_seconds", _ => "" };
             string name = instrument.Name.Replace('.', '_');
             Name = (name.EndsWith(unit, StringComparison.Ordinal) ? name : name + unit) + (isCounter ? "_total" : "");
-            if (instrument.Meter.Name == Metrics.MeterName && !instrument.IsObservable && !isHistogram && Name is not ("chatminimal_refusals_total" or "chatminimal_given_up_total"))
+            if (instrument.Meter.Name == Metrics.MeterName && !instrument.IsObservable && !isHistogram
+                && Name is not ("chatminimal_refusals_total" or "chatminimal_given_up_total"))
                 _series[""] = new Series(null); // nothing yet is 0
         }
 
@@ -112,7 +114,8 @@ sealed class PrometheusText : IDisposable
             var labels = new StringBuilder();
             foreach ((string name, object? value) in tags)
             {
-                string text = string.Create(CultureInfo.InvariantCulture, $"{value}").Replace("\\", "\\\\").Replace("\"", "\\\"").Replace("\n", "\\n");
+                string text = string.Create(CultureInfo.InvariantCulture, $"{value}").Replace("\\", "\\\\").Replace("\"", "\\\"")
+                    .Replace("\n", "\\n");
                 labels.Append(labels.Length == 0 ? "" : ",").Append(name.Replace('.', '_')).Append("=\"").Append(text).Append('"');
             }
             return labels.ToString();

@@ -1,6 +1,8 @@
 namespace ChatMinimal;
 
-/// <summary>A search finds messages of a room by their words: <c>GET /messages?search=</c>. Newest first found, told oldest first, like all of them.</summary>
+/// <summary>
+/// A search finds messages of a room by their words: <c>GET /messages?search=</c>. Newest first found, told oldest first, like all of them.
+/// </summary>
 sealed class Search(Admission admission, IMessageStore store)
 {
     const int Most = 100; // messages an answer

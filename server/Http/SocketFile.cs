@@ -23,7 +23,8 @@ static class SocketFile
 
     static bool IsAnswered(string path)
     {
-        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false }; // a server that is frozen answers nobody
+        // A server that is frozen answers nobody
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false };
         try
         {
             probe.Connect(new UnixDomainSocketEndPoint(path));
@@ -35,7 +36,8 @@ static class SocketFile
         }
     }
 
-    // Any other file refuses a connection, too. Only a socket cannot be opened by its owner; for writing as well, since to open a FIFO for reading alone waits.
+    // Any other file refuses a connection, too. Only a socket cannot be opened by its owner; for writing as well, since to open a FIFO for
+    // reading alone waits.
     static bool IsSocket(string path)
     {
         try

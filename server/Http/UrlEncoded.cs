@@ -12,7 +12,8 @@ readonly ref struct UrlEncoded(ReadOnlySpan<byte> pairs)
 {
     readonly ReadOnlySpan<byte> _pairs = pairs;
 
-    public static UrlEncoded Query(HttpRequest request) => new(Encoding.UTF8.GetBytes(request.QueryString.Value is ['?', .. var query] ? query : ""));
+    public static UrlEncoded Query(HttpRequest request) =>
+        new(Encoding.UTF8.GetBytes(request.QueryString.Value is ['?', .. var query] ? query : ""));
 
     /// <summary>The value of this name; null: it is not there, or unusable, and then <paramref name="why"/> tells why.</summary>
     public string? Get(string name, ref string? why) => GetBytes(name, ref why) is { } utf8 ? Encoding.UTF8.GetString(utf8) : null;
@@ -46,7 +47,8 @@ readonly ref struct UrlEncoded(ReadOnlySpan<byte> pairs)
         for (int i = 0; i < encoded.Length; i++)
         {
             byte value = encoded[i] == '+' ? (byte)' ' : encoded[i];
-            if (value == '%' && i + 2 < encoded.Length && Utf8Parser.TryParse(encoded.Slice(i + 1, 2), out byte escaped, out int digits, 'X') && digits == 2)
+            if (value == '%' && i + 2 < encoded.Length
+                && Utf8Parser.TryParse(encoded.Slice(i + 1, 2), out byte escaped, out int digits, 'X') && digits == 2)
                 (value, i) = (escaped, i + 2);
             decoded[length++] = value;
         }

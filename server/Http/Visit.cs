@@ -10,7 +10,8 @@ readonly record struct Visit(string Room, string? Name, Resume Resume)
     const int LongestRoom = 64; // characters
     const string Default = "salon";
 
-    static readonly SearchValues<char> s_roomCharacters = SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+    static readonly SearchValues<char> s_roomCharacters =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
 
     /// <summary>What is there and cannot be used is refused, never taken for absent.</summary>
     public static bool TryParse(HttpRequest request, out Visit visit, [NotNullWhen(false)] out string? why)
@@ -41,5 +42,6 @@ readonly record struct Visit(string Room, string? Name, Resume Resume)
         return why is null;
     }
 
-    public static bool TryParseSeq(string text, out long seq) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out seq);
+    public static bool TryParseSeq(string text, out long seq) =>
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out seq);
 }

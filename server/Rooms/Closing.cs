@@ -59,7 +59,8 @@ sealed class Closing(Transport transport, TimeSpan sendTimeout, TimeProvider clo
         }
     }
 
-    // Until all that was received so far is committed and sent, or until that takes too long: a slow client reads the rest after coming back.
+    // Until all that was received so far is committed and sent, or until that takes too long: a slow client reads the rest after coming
+    // back.
     async Task DrainAsync(Feed feed, Submitter? submitter)
     {
         try

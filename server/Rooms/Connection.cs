@@ -53,7 +53,8 @@ sealed class Connection(
             {
                 await _feed.BeginAsync(transport.Output, wakePump, Fail, Tick);
                 using CancellationTokenRegistration goodbye = stopping.UnsafeRegister(
-                    connection => ((Connection)connection!).Close(CloseCode.GoingAway, "the server is shutting down", s_shutdownTimeout), this);
+                    connection => ((Connection)connection!)
+                        .Close(CloseCode.GoingAway, "the server is shutting down", s_shutdownTimeout), this);
                 await ReceiveAsync(transport.Input);
             }
             catch (Exception error) when (!PeerGone.Is(error))

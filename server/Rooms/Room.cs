@@ -30,7 +30,9 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
 
     public Presence Presence { get; } = new(clock);
 
-    /// <summary>Called with each step of this room's messages, on the thread that does it: by whoever watches, and it must be quick.</summary>
+    /// <summary>
+    /// Called with each step of this room's messages, on the thread that does it: by whoever watches, and it must be quick.
+    /// </summary>
     public event Action<ThreadStep>? Traced;
 
     public bool IsTraced => Traced is not null;

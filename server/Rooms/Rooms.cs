@@ -48,7 +48,9 @@ sealed class Rooms : IDisposable
     /// <summary>How many messages were appended to rooms here, since the start.</summary>
     public long Appended => Volatile.Read(ref _appended);
 
-    /// <summary>The room of this name, opened if it was not; null when there are too many. To be given back with <see cref="Leave"/>.</summary>
+    /// <summary>
+    /// The room of this name, opened if it was not; null when there are too many. To be given back with <see cref="Leave"/>.
+    /// </summary>
     /// <exception cref="StoreUnavailableException">The store cannot be read now.</exception>
     public async ValueTask<Room?> EnterAsync(string name, CancellationToken cancel)
     {

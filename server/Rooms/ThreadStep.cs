@@ -19,5 +19,7 @@ readonly record struct ThreadStep(
     public long At { get; } = Stopwatch.GetTimestamp();
 
     /// <summary>Who did it.</summary>
-    public string Thread { get; } = System.Threading.Thread.CurrentThread is { IsThreadPoolThread: false, Name: { } name } ? name : "a worker of the pool";
+    public string Thread { get; } = System.Threading.Thread.CurrentThread is { IsThreadPoolThread: false, Name: { } name }
+        ? name
+        : "a worker of the pool";
 }

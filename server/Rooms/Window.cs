@@ -129,7 +129,8 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
     byte[] Begin(Dialect dialect, Resume resume, out FrameLog.Cursor cursor, out string epoch)
     {
         bool isResumed = resume.Holds(_head);
-        long from = dialect == Dialect.Plain ? _head.Next : isResumed ? resume.After!.Value + 1 : Math.Max(_head.First, _head.Next - resume.Last);
+        long from = dialect == Dialect.Plain ? _head.Next : isResumed ? resume.After!.Value + 1
+            : Math.Max(_head.First, _head.Next - resume.Last);
         _frames[(int)dialect]!.TrySeek(from, out cursor);
         epoch = _epoch;
         return Frame.Of(ServerMessage.Hello(room, _head, isResumed, _readers[0] + _readers[1] + Elsewhere, options.MaxMessageBytes));

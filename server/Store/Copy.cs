@@ -15,12 +15,13 @@ static class Copy
     /// <summary>Copies; returns how much that was. All of it, or nothing.</summary>
     /// <exception cref="InvalidOperationException">It cannot be done, and why.</exception>
     /// <exception cref="IOException">Likewise.</exception>
-    public static Task<(int Rooms, long Messages)> RunAsync(string from, string to, CancellationToken cancel) => (IsDatabase(from), IsDatabase(to)) switch
-    {
-        (false, true) => ToDatabaseAsync(Path.GetFullPath(from), to, cancel),
-        (true, false) => ToFileAsync(from, Path.GetFullPath(to), cancel),
-        _ => throw new InvalidOperationException("one of the two is a file, such as chat.db, and the other a connection string, such as Host=db;Database=chat;Username=chat"),
-    };
+    public static Task<(int Rooms, long Messages)> RunAsync(string from, string to, CancellationToken cancel) =>
+        (IsDatabase(from), IsDatabase(to)) switch
+        {
+            (false, true) => ToDatabaseAsync(Path.GetFullPath(from), to, cancel),
+            (true, false) => ToFileAsync(from, Path.GetFullPath(to), cancel),
+            _ => throw new InvalidOperationException("one of the two is a file, such as chat.db, and the other a connection string, such as Host=db;Database=chat;Username=chat"),
+        };
 
     static bool IsDatabase(string place) => place.Contains('=', StringComparison.Ordinal);
 
@@ -55,13 +56,15 @@ static class Copy
     static async Task<long> AddRoomAsync(NpgsqlConnection connection, ChatFile file, long id, string name, CancellationToken cancel)
     {
         LogHead head = Rows.ReadHead(file, name, newEpoch: Guid.NewGuid().ToString("N")).Head;
-        await using var add = new NpgsqlCommand("INSERT INTO chat.room (name, epoch, first, next) VALUES ($1, $2, $3, $4) RETURNING id", connection)
-        {
-            Parameters = { Queries.Of(name), Queries.Of(head.Epoch), Queries.Of(head.First), Queries.Of(head.Next) },
-        };
+        await using var add =
+            new NpgsqlCommand("INSERT INTO chat.room (name, epoch, first, next) VALUES ($1, $2, $3, $4) RETURNING id", connection)
+            {
+                Parameters = { Queries.Of(name), Queries.Of(head.Epoch), Queries.Of(head.First), Queries.Of(head.Next) },
+            };
         long room = (long)(await add.ExecuteScalarAsync(cancel))!, messages = 0, firstKey = head.Next - Postgres.Retention.KeysKept;
         var keys = new Dictionary<string, long>();
-        await using (NpgsqlBinaryImporter rows = await connection.BeginBinaryImportAsync("COPY chat.page (room, last, count, at, said) FROM STDIN (FORMAT BINARY)", cancel))
+        await using (NpgsqlBinaryImporter rows =
+            await connection.BeginBinaryImportAsync("COPY chat.page (room, last, count, at, said) FROM STDIN (FORMAT BINARY)", cancel))
         {
             foreach (Sqlite.Page page in Sqlite.Page.ReadFrom(file, id, 0))
             {
@@ -80,7 +83,8 @@ static class Copy
             }
             await rows.CompleteAsync(cancel);
         }
-        await using NpgsqlBinaryImporter known = await connection.BeginBinaryImportAsync("COPY chat.key (room, key, seq) FROM STDIN (FORMAT BINARY)", cancel);
+        await using NpgsqlBinaryImporter known =
+            await connection.BeginBinaryImportAsync("COPY chat.key (room, key, seq) FROM STDIN (FORMAT BINARY)", cancel);
         foreach ((string key, long seq) in keys)
         {
             await known.StartRowAsync(cancel);
@@ -93,7 +97,8 @@ static class Copy
     }
 
     static string SaidOf(Sqlite.Page page) =>
-        Encoding.UTF8.GetString(PageText.Write([.. page.Entries.Select(entry => new Message(0, page.At, entry.Name, entry.Text ?? [], entry.Key))]));
+        Encoding.UTF8.GetString(PageText.Write([.. page.Entries.Select(entry => new Message(0, page.At, entry.Name, entry.Text
+            ?? [], entry.Key))]));
 
     static async Task<(int, long)> ToFileAsync(string connectionString, string path, CancellationToken cancel)
     {
@@ -105,7 +110,8 @@ static class Copy
         await using var database = new Database(connectionString);
         (int, long) copied = await UseAsync(database, async (connection, cancel) =>
         {
-            await using NpgsqlTransaction snapshot = await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancel);
+            await using NpgsqlTransaction snapshot =
+                await connection.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancel);
             var rooms = new List<(long Id, string Name, LogHead Head)>();
             await using (var command = new NpgsqlCommand("SELECT id, name, epoch, first, next FROM chat.room ORDER BY id", connection))
             await using (NpgsqlDataReader rows = await command.ExecuteReaderAsync(cancel))
@@ -128,37 +134,43 @@ static class Copy
         return copied;
     }
 
-    static async Task<long> AddPagesAsync(NpgsqlConnection connection, long id, ChatFile file, long room, LogHead head, CancellationToken cancel)
+    static async Task<long> AddPagesAsync(NpgsqlConnection connection, long id, ChatFile file, long room, LogHead head,
+        CancellationToken cancel)
     {
         long messages = 0;
-        await using var command = new NpgsqlCommand("SELECT last, count, at, said FROM chat.page WHERE room = $1 AND last >= $2 ORDER BY last", connection)
-        {
-            Parameters = { Queries.Of(id), Queries.Of(head.First) },
-        };
+        await using var command =
+            new NpgsqlCommand("SELECT last, count, at, said FROM chat.page WHERE room = $1 AND last >= $2 ORDER BY last", connection)
+            {
+                Parameters = { Queries.Of(id), Queries.Of(head.First) },
+            };
         await using NpgsqlDataReader rows = await command.ExecuteReaderAsync(cancel);
         while (await rows.ReadAsync(cancel))
         {
             long last = rows.GetInt64(0);
-            file.AddPage.Bind(1, Rows.IdOf(room, last)).Bind(2, Rows.FormatTime(rows.GetDateTime(2))).Bind(3, rows.GetFieldValue<byte[]>(3)).Run();
+            file.AddPage.Bind(1, Rows.IdOf(room, last)).Bind(2, Rows.FormatTime(rows.GetDateTime(2))).Bind(3, rows.GetFieldValue<byte[]>(3))
+                .Run();
             messages += last + 1 - Math.Max(last + 1 - rows.GetInt32(1), head.First);
         }
         return messages;
     }
 
     // The file finds a key by its hash, and believes the message it leads to; of one that is no longer retained a page keeps the key alone.
-    static async Task AddKeysAsync(NpgsqlConnection connection, long id, ChatFile file, long room, string name, LogHead head, CancellationToken cancel)
+    static async Task AddKeysAsync(NpgsqlConnection connection, long id, ChatFile file, long room, string name, LogHead head,
+        CancellationToken cancel)
     {
-        await using var command = new NpgsqlCommand("SELECT key, seq FROM chat.key WHERE room = $1 AND seq >= $2 AND key NOT LIKE ' %' ORDER BY seq", connection)
-        {
-            Parameters = { Queries.Of(id), Queries.Of(head.Next - Postgres.Retention.KeysKept) },
-        };
+        await using var command =
+            new NpgsqlCommand("SELECT key, seq FROM chat.key WHERE room = $1 AND seq >= $2 AND key NOT LIKE ' %' ORDER BY seq", connection)
+            {
+                Parameters = { Queries.Of(id), Queries.Of(head.Next - Postgres.Retention.KeysKept) },
+            };
         await using NpgsqlDataReader rows = await command.ExecuteReaderAsync(cancel);
         while (await rows.ReadAsync(cancel))
         {
             (string key, long seq) = (rows.GetString(0), rows.GetInt64(1));
             file.AddKey.Bind(1, Keys.HashOf(name, key)).Bind(2, seq).Run();
             if (seq < head.First)
-                file.AddPage.Bind(1, Rows.IdOf(room, seq)).Bind(2, Rows.FormatTime(DateTime.UnixEpoch)).Bind(3, PageText.WriteKeys([key])).Run();
+                file.AddPage.Bind(1, Rows.IdOf(room, seq)).Bind(2, Rows.FormatTime(DateTime.UnixEpoch)).Bind(3, PageText.WriteKeys([key]))
+                    .Run();
         }
     }
 

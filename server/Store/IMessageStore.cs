@@ -34,7 +34,9 @@ interface IMessageStore
     const int PageMessages = 128;    // what a reader holds while its peer takes its time
     const int PageBytes = 16 * 1024; // the same, in bytes
 
-    /// <summary>The newest messages with seqs below this one that have all the words, oldest first. Null: this store cannot search.</summary>
+    /// <summary>
+    /// The newest messages with seqs below this one that have all the words, oldest first. Null: this store cannot search.
+    /// </summary>
     ValueTask<LogPage?> SearchAsync(string room, SearchWords words, long before, int most, CancellationToken cancel) => default;
 
     /// <summary>Whether it can commit messages now. Answers within seconds, whatever the disk does.</summary>

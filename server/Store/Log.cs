@@ -44,7 +44,8 @@ static partial class Log
     [LoggerMessage(13, LogLevel.Error, "Unexpected, and the end of the connection of {Address}, room '{Room}': {Error}")]
     public static partial void Failed(this ILogger log, string address, string room, string error);
 
-    [LoggerMessage(14, LogLevel.Warning, "{Address} sends X-Forwarded-For and is not a known proxy: its clients count as one address (Chat:Proxies)")]
+    [LoggerMessage(14, LogLevel.Warning,
+        "{Address} sends X-Forwarded-For and is not a known proxy: its clients count as one address (Chat:Proxies)")]
     public static partial void Forwarded(this ILogger log, string address);
 
     [LoggerMessage(15, LogLevel.Information, "ChatMinimal {Version}, {Environment}")]
@@ -85,7 +86,8 @@ static partial class Log
     {
         var line = new StringBuilder(Math.Min(text.Length, longest));
         foreach (char c in text.AsSpan(0, Math.Min(text.Length, longest)))
-            if (char.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator)
+            if (char.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.LineSeparator
+                or UnicodeCategory.ParagraphSeparator)
                 line.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
             else
                 line.Append(c);

@@ -119,7 +119,9 @@ sealed class MemoryStore(ChatOptions options, TimeProvider clock) : IMessageStor
         /// <summary>Deletes what is no longer retained.</summary>
         public void Trim(DateTime now)
         {
-            while (_messages.Count > _trimmed && ((keepMessages > 0 && _messages.Count - _trimmed > keepMessages) || (keepFor > TimeSpan.Zero && _messages[_trimmed].At < now - keepFor)))
+            while (_messages.Count > _trimmed
+                && ((keepMessages > 0 && _messages.Count - _trimmed > keepMessages)
+                    || (keepFor > TimeSpan.Zero && _messages[_trimmed].At < now - keepFor)))
                 ForgetOldest();
         }
 

@@ -91,7 +91,9 @@ sealed class DirectOutput : PipeWriter
             Span<byte> info = stackalloc byte[LeastInfo];
             try
             {
-                return _socket.GetRawSocketOption(Tcp, TcpInfo, info) < LeastInfo ? taken : MemoryMarshal.Read<long>(info[BytesAcknowledged..]);
+                return _socket.GetRawSocketOption(Tcp, TcpInfo, info) < LeastInfo
+                    ? taken
+                    : MemoryMarshal.Read<long>(info[BytesAcknowledged..]);
             }
             catch (Exception error) when (error is SocketException or ObjectDisposedException) // it has ended
             {

@@ -139,7 +139,8 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     static bool IsBare(HttpContext http) => http.Features.Get<ITlsHandshakeFeature>() is null;
 
 #pragma warning disable CA5350 // it is no secret: only a proof that somebody read the question (RFC 6455 section 1.3)
-    static string Accept(string key) => Convert.ToBase64String(SHA1.HashData(Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
+    static string Accept(string key) =>
+        Convert.ToBase64String(SHA1.HashData(Encoding.ASCII.GetBytes(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")));
 #pragma warning restore CA5350
 
     void IConnectionHeartbeatFeature.OnHeartbeat(Action<object> action, object state) => _beats = [.. _beats, (action, state)];
@@ -168,7 +169,8 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
                 link._input.Complete(exception);
         }
 
-        public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) => link._input.ReadAsync(cancellationToken);
+        public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default) =>
+            link._input.ReadAsync(cancellationToken);
         public override bool TryRead(out ReadResult result) => link._input.TryRead(out result);
         public override void AdvanceTo(SequencePosition consumed) => AdvanceTo(consumed, consumed);
 

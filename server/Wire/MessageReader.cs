@@ -44,7 +44,9 @@ struct MessageReader(int limit)
     /// <summary>The reason for a fault.</summary>
     public string Reason { get; private set; } = "";
 
-    /// <summary>Reads frames until one of them completes something. What is read is cut off the front of <paramref name="bytes"/>.</summary>
+    /// <summary>
+    /// Reads frames until one of them completes something. What is read is cut off the front of <paramref name="bytes"/>.
+    /// </summary>
     public Received Read(ref ReadOnlySequence<byte> bytes)
     {
         Span<byte> scratch = stackalloc byte[LongestHeader];

@@ -31,7 +31,9 @@ sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
     /// <summary>Bytes that the peer has taken so far: its progress.</summary>
     public long Taken => direct?.Acknowledged ?? Volatile.Read(ref _written);
 
-    /// <summary>Bytes that are on their way: handed to the socket, and not yet acknowledged by the peer's machine. 0 where nobody knows.</summary>
+    /// <summary>
+    /// Bytes that are on their way: handed to the socket, and not yet acknowledged by the peer's machine. 0 where nobody knows.
+    /// </summary>
     public long Unacknowledged => direct?.Unacknowledged ?? 0;
 
     /// <summary>The one time from which on others may write. Before, only whoever opens it does.</summary>

@@ -8,5 +8,6 @@ namespace ChatMinimal;
 /// </summary>
 static class PeerGone
 {
-    public static bool Is(Exception error) => error is IOException or SocketException or ObjectDisposedException or OperationCanceledException;
+    public static bool Is(Exception error) =>
+        error is IOException or SocketException or ObjectDisposedException or OperationCanceledException;
 }

@@ -43,8 +43,8 @@ async Task ChatAsync(HttpContext http)
         while (await ReceiveAsync(socket, buffer) is { } text)
         {
             byte[] message = Encoding.UTF8.GetBytes($"Message d'un client : {text}");
-            // Waits for each client in turn: while one does not read, nobody receives what this sender sends, and soon nobody receives anything.
-            // Each sender runs a loop of its own: two messages sent at once may reach Ana and Zoé in different orders.
+            // Waits for each client in turn: while one does not read, nobody receives what this sender sends, and soon nobody receives
+            // anything. Each sender runs a loop of its own: two messages sent at once may reach Ana and Zoé in different orders.
             foreach ((WebSocket other, SemaphoreSlim otherSending) in clients)
                 await SendAsync(other, otherSending, message);
         }

@@ -110,7 +110,8 @@ sealed class Client(WebSocket socket)
         {
             await foreach (byte[] message in _queue.Reader.ReadAllAsync(stop))
                 await socket.SendAsync(message, WebSocketMessageType.Text, endOfMessage: true, stop);
-            await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, stop); // whatever the reason was: no code, no explanation
+            // Whatever the reason was: no code, no explanation
+            await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, stop);
         }
         catch (Exception gone) when (IsGone(gone)) { }
     }

@@ -81,7 +81,8 @@ async Task SendAsync(WebSocket socket, byte[] hello, long cursor, CancellationTo
             if (isGap && !isJson)
                 break; // plain text has no way to tell, and nothing is skipped in silence
             if (isGap)
-                await socket.SendAsync(Room.Json(new { type = "gap", from = cursor, to = message.Seq - 1 }), WebSocketMessageType.Text, endOfMessage: true, stop);
+                await socket.SendAsync(Room.Json(new { type = "gap", from = cursor, to = message.Seq - 1 }), WebSocketMessageType.Text,
+                    endOfMessage: true, stop);
             await socket.SendAsync(isJson ? message.Json : message.Plain, WebSocketMessageType.Text, endOfMessage: true, stop);
             cursor = message.Seq + 1;
         }

@@ -26,7 +26,8 @@ sealed class Database : IAsyncDisposable
         {
             builder = new NpgsqlSlimDataSourceBuilder(connectionString);
         }
-        catch (Exception error) when (error is ArgumentException or FormatException or KeyNotFoundException) // whose message may quote the password
+        // Whose message may quote the password
+        catch (Exception error) when (error is ArgumentException or FormatException or KeyNotFoundException)
         {
             throw new SchemaException("ConnectionStrings:Chat is not a connection string of Npgsql, such as Host=db;Database=chat;Username=chat;Password=...");
         }
@@ -86,7 +87,9 @@ sealed class Database : IAsyncDisposable
         {
             throw new StoreUnavailableException(error.MessageText, error);
         }
-        catch (Exception error) when (error is NpgsqlException or System.Net.Sockets.SocketException or IOException or TimeoutException or ObjectDisposedException)
+        catch (Exception error)
+            when (error is NpgsqlException or System.Net.Sockets.SocketException or IOException or TimeoutException
+                or ObjectDisposedException)
         {
             throw new StoreUnavailableException($"{Name}: {Innermost(error)}", error);
         }
@@ -112,5 +115,8 @@ sealed class Database : IAsyncDisposable
         }
     }
 
-    static string Innermost(Exception error) => error is AggregateException or NpgsqlException or IOException && error.InnerException is { } inner ? Innermost(inner) : error.Message;
+    static string Innermost(Exception error) =>
+        error is AggregateException or NpgsqlException or IOException && error.InnerException is { } inner
+            ? Innermost(inner)
+            : error.Message;
 }

@@ -13,5 +13,6 @@ readonly record struct Mark(string Epoch, long Next, DateTime? At)
     /// <summary>Whether this is the same log with its end cut off, and perhaps filled again.</summary>
     /// <param name="found">The log as it is now.</param>
     /// <param name="at">When the message before <c>Next</c> was committed there; null: it is not there.</param>
-    public bool IsRolledBack(LogHead found, DateTime? at) => found.Epoch == Epoch && (found.Next < Next || (at is not null && At is not null && at != At));
+    public bool IsRolledBack(LogHead found, DateTime? at) =>
+        found.Epoch == Epoch && (found.Next < Next || (at is not null && At is not null && at != At));
 }

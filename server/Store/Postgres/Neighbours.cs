@@ -16,7 +16,8 @@ sealed class Neighbours(PostgresStore store)
     Task _looping = Task.CompletedTask;
     volatile bool _isOld; // another server has told that something changed
 
-    public void Begin(Func<IReadOnlyDictionary<string, Attendance>> here, Action<string, Attendance> there) => _looping = LoopAsync(here, there);
+    public void Begin(Func<IReadOnlyDictionary<string, Attendance>> here, Action<string, Attendance> there) =>
+        _looping = LoopAsync(here, there);
 
     /// <summary>A neighbour's room has changed.</summary>
     public void Hear() => _isOld = true;
@@ -48,7 +49,10 @@ sealed class Neighbours(PostgresStore store)
                 if (isTime || _isOld)
                     await AskAsync(rooms, there, store.Stopping);
             }
-            catch (Exception error) when (error is OperationCanceledException or StoreUnavailableException) { } // we are stopping, or in a second
+            catch (Exception error) when (error is OperationCanceledException or StoreUnavailableException)
+            {
+                // We are stopping, or in a second
+            }
             catch (Exception error) // a bug
             {
                 store.Log.LoopFailed(error);
@@ -62,7 +66,8 @@ sealed class Neighbours(PostgresStore store)
         string[] left = [.. _told.Keys.Where(room => !rooms.ContainsKey(room))];
         string[] told = all ? [.. rooms.Keys] : changed;
         if (left.Length > 0)
-            await ExecuteAsync("DELETE FROM chat.presence WHERE server = $1 AND room = ANY ($2)", cancel, Queries.Of(store.Id), Queries.Of(left));
+            await ExecuteAsync("DELETE FROM chat.presence WHERE server = $1 AND room = ANY ($2)", cancel, Queries.Of(store.Id),
+                Queries.Of(left));
         if (told.Length > 0)
             await ExecuteAsync("""
                 INSERT INTO chat.presence AS p (server, room, online, names, seen)
@@ -71,7 +76,8 @@ sealed class Neighbours(PostgresStore store)
                 """, cancel, Queries.Of(store.Id), Queries.Of(told), Queries.Of(told.Select(room => rooms[room].Online).ToArray()),
                 Queries.Of(told.Select(room => string.Join('\n', rooms[room].Names)).ToArray()));
         if (all)
-            await ExecuteAsync("DELETE FROM chat.presence WHERE seen < clock_timestamp() - make_interval(secs => $1)", cancel, Queries.Of(2 * s_deadAfter.TotalSeconds));
+            await ExecuteAsync("DELETE FROM chat.presence WHERE seen < clock_timestamp() - make_interval(secs => $1)", cancel,
+                Queries.Of(2 * s_deadAfter.TotalSeconds));
         _told = rooms.ToDictionary();
         foreach (string room in changed.Concat(left))
             store.News.Tell(News.IsPresent, room, "");
@@ -107,7 +113,8 @@ sealed class Neighbours(PostgresStore store)
 
     static bool IsSame(Attendance one, Attendance other) => one.Online == other.Online && one.Names.SequenceEqual(other.Names);
 
-    Task<int> ExecuteAsync(string sql, CancellationToken cancel, params NpgsqlParameter[] parameters) => store.Database.UseAsync(async (connection, cancel) =>
+    Task<int> ExecuteAsync(string sql, CancellationToken cancel, params NpgsqlParameter[] parameters) =>
+        store.Database.UseAsync(async (connection, cancel) =>
     {
         await using var command = new NpgsqlCommand(sql, connection);
         command.Parameters.AddRange(parameters);

@@ -40,13 +40,15 @@ sealed class News(PostgresStore store) : IAsyncDisposable
     {
         if (_isPolling)
             return; // nobody listens
-        string news = string.Create(CultureInfo.InvariantCulture, $"{store.Id} {HasGrown} {room} {page.Head.Epoch} {page.Head.First} {page.Head.Next} {from}");
+        string news = string.Create(CultureInfo.InvariantCulture,
+            $"{store.Id} {HasGrown} {room} {page.Head.Epoch} {page.Head.First} {page.Head.Next} {from}");
         Message[] messages = [.. page.Messages];
         int length = messages.Sum(message => message.Text.Length);
         if (length < LongestNews)
         {
             string said = Encoding.UTF8.GetString(PageText.Write(messages));
-            string whole = string.Create(CultureInfo.InvariantCulture, $"{news} {new DateTimeOffset(messages[0].At).ToUnixTimeMilliseconds()} {said}");
+            string whole = string.Create(CultureInfo.InvariantCulture,
+                $"{news} {new DateTimeOffset(messages[0].At).ToUnixTimeMilliseconds()} {said}");
             if (Encoding.UTF8.GetByteCount(whole) < LongestNews)
                 news = whole;
         }
@@ -108,11 +110,15 @@ sealed class News(PostgresStore store) : IAsyncDisposable
                 SetPolling();
             }
             catch (OperationCanceledException) { } // we are stopping
-            catch (PostgresException error) when (error.SqlState.StartsWith("0A", StringComparison.Ordinal) || error.SqlState.StartsWith("42", StringComparison.Ordinal))
+            catch (PostgresException error) when (error.SqlState.StartsWith("0A", StringComparison.Ordinal)
+                || error.SqlState.StartsWith("42", StringComparison.Ordinal))
             {
                 SetPolling(); // a database that has no LISTEN
             }
-            catch (Exception error) when (error is NpgsqlException or System.Net.Sockets.SocketException or IOException or TimeoutException or ObjectDisposedException) { }
+            catch (Exception error)
+                when (error is NpgsqlException or System.Net.Sockets.SocketException or IOException or TimeoutException
+                    or ObjectDisposedException)
+            { }
             catch (Exception error) // a bug
             {
                 store.Log.LoopFailed(error);
@@ -152,12 +158,15 @@ sealed class News(PostgresStore store) : IAsyncDisposable
     public static (LogPage? Page, long From) ReadGrown(string more)
     {
         string[] parts = more.Split(' ', 6);
-        if (parts.Length < 4 || !long.TryParse(parts[1], out long first) || !long.TryParse(parts[2], out long next) || !long.TryParse(parts[3], out long from))
+        if (parts.Length < 4 || !long.TryParse(parts[1], out long first) || !long.TryParse(parts[2], out long next)
+            || !long.TryParse(parts[3], out long from))
             return (null, 0);
-        if (parts.Length < 6 || !long.TryParse(parts[4], out long at) || PageText.Read(Encoding.UTF8.GetBytes(parts[5])) is not { } entries || entries.Count != next - from)
+        if (parts.Length < 6 || !long.TryParse(parts[4], out long at) || PageText.Read(Encoding.UTF8.GetBytes(parts[5])) is not { } entries
+            || entries.Count != next - from)
             return (null, from);
         DateTime time = DateTimeOffset.FromUnixTimeMilliseconds(at).UtcDateTime;
-        return (new LogPage(new LogHead(parts[0], first, next), next, [.. entries.Select((entry, i) => new Message(from + i, time, entry.Name, entry.Text ?? [], entry.Key))]), from);
+        return (new LogPage(new LogHead(parts[0], first, next), next,
+            [.. entries.Select((entry, i) => new Message(from + i, time, entry.Name, entry.Text ?? [], entry.Key))]), from);
     }
 
     void SetListening(bool isListening)

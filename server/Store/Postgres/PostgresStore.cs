@@ -7,7 +7,8 @@ namespace ChatMinimal.Postgres;
 /// messages holds the room's row until then. Every server follows by reading on from what it has told; news from the others
 /// say when, and a look once a second finds what they did not.
 /// </summary>
-/// <remarks>Committed means what it means to PostgreSQL: see <c>synchronous_commit</c>. A log that loses its tail is told as another log.</remarks>
+/// <remarks>Committed means what it means to PostgreSQL: see <c>synchronous_commit</c>. A log that loses its tail is told as another
+/// log.</remarks>
 sealed class PostgresStore : IMessageStore, IElsewhere, IDisposable
 {
     const int LargestQueue = 64 << 20; // bytes that wait, of everyone together; beyond it messages are refused
@@ -75,7 +76,8 @@ sealed class PostgresStore : IMessageStore, IElsewhere, IDisposable
     public async ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel)
     {
         Mark mark = MarkOf(room, out RoomLog? log);
-        Queries.Found found = (await Database.UseAsync((connection, cancel) => Queries.FindAsync(connection, [room], [mark.Next], cancel), cancel))[0];
+        Queries.Found found =
+            (await Database.UseAsync((connection, cancel) => Queries.FindAsync(connection, [room], [mark.Next], cancel), cancel))[0];
         log?.Look(mark, found);
         ThrowIfRolledBack(mark, found);
         return Clip(found.Head);
@@ -136,7 +138,9 @@ sealed class PostgresStore : IMessageStore, IElsewhere, IDisposable
         }
     }
 
-    /// <summary>Whether a transaction goes through. One is asked for at a time, so that a database that hangs does not gather questions.</summary>
+    /// <summary>
+    /// Whether a transaction goes through. One is asked for at a time, so that a database that hangs does not gather questions.
+    /// </summary>
     public async ValueTask CheckAsync(CancellationToken cancel)
     {
         Task check;
@@ -295,7 +299,8 @@ sealed class PostgresStore : IMessageStore, IElsewhere, IDisposable
             return _logs.TryGetValue(room, out log) ? log.Mark : Mark.None;
     }
 
-    // What was read may be of two logs: one that was told, and what others have filled it with since. It is about to be told as another one.
+    // What was read may be of two logs: one that was told, and what others have filled it with since. It is about to be told as another
+    // one.
     void ThrowIfRolledBack(Mark mark, Queries.Found found)
     {
         if (mark.IsRolledBack(found.Head, found.MarkAt))
@@ -354,7 +359,8 @@ sealed class PostgresStore : IMessageStore, IElsewhere, IDisposable
         Mark[] marks = [.. logs.Select(log => log.Mark)];
         string[] rooms = [.. logs.Select(log => log.Room)];
         long[] nexts = [.. marks.Select(mark => mark.Next)];
-        Queries.Found[] found = await Database.UseAsync((connection, cancel) => Queries.FindAsync(connection, rooms, nexts, cancel), _stop.Token);
+        Queries.Found[] found =
+            await Database.UseAsync((connection, cancel) => Queries.FindAsync(connection, rooms, nexts, cancel), _stop.Token);
         for (int i = 0; i < logs.Length; i++)
             if (marks[i].Epoch != "")
                 logs[i].Look(marks[i], found[i]);
@@ -367,7 +373,8 @@ sealed class PostgresStore : IMessageStore, IElsewhere, IDisposable
         {
             for (string last = ""; ;)
             {
-                string[] rooms = await Database.UseAsync((connection, cancel) => Queries.RoomsAfterAsync(connection, last, cancel), _stop.Token);
+                string[] rooms = await Database.UseAsync((connection, cancel) => Queries.RoomsAfterAsync(connection, last, cancel),
+                    _stop.Token);
                 if (rooms is [])
                     return;
                 foreach (string room in rooms)

@@ -24,11 +24,16 @@ static class Queries
         var found = new List<Found>(rooms.Length);
         while (await rows.ReadAsync(cancel))
             found.Add(new Found(new LogHead(rows.GetString(0), rows.GetInt64(1), rows.GetInt64(2)), At(rows, 3)));
-        return found.Count == rooms.Length ? [.. found] : throw new StoreUnavailableException("chat.state is empty: who made this database?");
+        return found.Count == rooms.Length
+            ? [.. found]
+            : throw new StoreUnavailableException("chat.state is empty: who made this database?");
     }
 
-    /// <summary>A log from a seq on, as much as the limit lets and of the newest <c>keep</c> messages, and the same as above about the mark.</summary>
-    public static async Task<(Found Found, List<Page> Pages)> ReadAsync(NpgsqlConnection connection, string room, long from, long mark, long keep, Limit limit, CancellationToken cancel)
+    /// <summary>
+    /// A log from a seq on, as much as the limit lets and of the newest <c>keep</c> messages, and the same as above about the mark.
+    /// </summary>
+    public static async Task<(Found Found, List<Page> Pages)> ReadAsync(NpgsqlConnection connection, string room, long from, long mark,
+        long keep, Limit limit, CancellationToken cancel)
     {
         const string sql = """
             SELECT coalesce(r.epoch, s.epoch), coalesce(r.first, 1), coalesce(r.next, 1), chat.at_of(r.id, $3 - 1), p.last, p.count, p.at, p.said
@@ -38,7 +43,10 @@ static class Queries
             ) AS p ON p.before < $5
             ORDER BY p.last
             """;
-        await using var command = new NpgsqlCommand(sql, connection) { Parameters = { Of(room), Of(from), Of(mark), Of((long)MostRows), Of((long)limit.Bytes), Of(keep) } };
+        await using var command =
+            new NpgsqlCommand(sql,
+                connection)
+            { Parameters = { Of(room), Of(from), Of(mark), Of((long)MostRows), Of((long)limit.Bytes), Of(keep) } };
         await using NpgsqlDataReader rows = await command.ExecuteReaderAsync(cancel);
         Found? found = null;
         var pages = new List<Page>();
@@ -60,7 +68,8 @@ static class Queries
         const string sql = "SELECT epoch, first, next, at, known, seqs FROM chat.submit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
         await using var command = new NpgsqlCommand(sql, connection)
         {
-            Parameters = { Of(room), Of(mark.Epoch), Of(mark.Next), Of(mark.At), Of(newEpoch), Of(keys), Of(counts), Of(said), Of(keysKept), Of($"{(long)lockTimeout.TotalMilliseconds}ms") },
+            Parameters = { Of(room), Of(mark.Epoch), Of(mark.Next), Of(mark.At), Of(newEpoch), Of(keys), Of(counts), Of(said),
+                Of(keysKept), Of($"{(long)lockTimeout.TotalMilliseconds}ms") },
         };
         await using NpgsqlDataReader rows = await command.ExecuteReaderAsync(cancel);
         await rows.ReadAsync(cancel);
@@ -77,15 +86,19 @@ static class Queries
             INSERT INTO chat.room AS r (name, epoch) VALUES ($1, $5)
             ON CONFLICT (name) DO UPDATE SET epoch = excluded.epoch WHERE r.epoch = $2 AND (r.next < $3 OR chat.at_of(r.id, $3 - 1) <> $4)
             """;
-        await using var command = new NpgsqlCommand(sql, connection) { Parameters = { Of(room), Of(mark.Epoch), Of(mark.Next), Of(mark.At), Of(newEpoch) } };
+        await using var command =
+            new NpgsqlCommand(sql, connection) { Parameters = { Of(room), Of(mark.Epoch), Of(mark.Next), Of(mark.At), Of(newEpoch) } };
         await command.ExecuteNonQueryAsync(cancel);
     }
 
-    public static async Task TrimAsync(NpgsqlConnection connection, string room, long keep, TimeSpan? age, long keysKept, CancellationToken cancel)
+    public static async Task TrimAsync(NpgsqlConnection connection, string room, long keep, TimeSpan? age, long keysKept,
+        CancellationToken cancel)
     {
         await using var command = new NpgsqlCommand("SELECT chat.trim($1, $2, make_interval(secs => $3), $4)", connection)
         {
-            Parameters = { Of(room), Of(keep), new NpgsqlParameter { Value = age is { } time ? time.TotalSeconds : DBNull.Value, NpgsqlDbType = NpgsqlDbType.Double }, Of(keysKept) },
+            Parameters = { Of(room), Of(keep),
+                new NpgsqlParameter { Value = age is { } time ? time.TotalSeconds : DBNull.Value, NpgsqlDbType = NpgsqlDbType.Double },
+                    Of(keysKept) },
         };
         await command.ExecuteNonQueryAsync(cancel);
     }
@@ -93,7 +106,10 @@ static class Queries
     /// <summary>Rooms by name, a few at a time.</summary>
     public static async Task<string[]> RoomsAfterAsync(NpgsqlConnection connection, string last, CancellationToken cancel)
     {
-        await using var command = new NpgsqlCommand("SELECT name FROM chat.room WHERE name > $1 ORDER BY name LIMIT 100", connection) { Parameters = { Of(last) } };
+        await using var command =
+            new NpgsqlCommand("SELECT name FROM chat.room WHERE name > $1 ORDER BY name LIMIT 100",
+                connection)
+            { Parameters = { Of(last) } };
         await using NpgsqlDataReader rows = await command.ExecuteReaderAsync(cancel);
         var names = new List<string>();
         while (await rows.ReadAsync(cancel))
@@ -111,13 +127,15 @@ static class Queries
 
     public static async Task NotifyAsync(NpgsqlConnection connection, string channel, string[] news, CancellationToken cancel)
     {
-        await using var command = new NpgsqlCommand("SELECT pg_notify($1, n) FROM unnest($2) AS n", connection) { Parameters = { Of(channel), Of(news) } };
+        await using var command =
+            new NpgsqlCommand("SELECT pg_notify($1, n) FROM unnest($2) AS n", connection) { Parameters = { Of(channel), Of(news) } };
         await command.ExecuteNonQueryAsync(cancel);
     }
 
     public static NpgsqlParameter<T> Of<T>(T value) => new() { TypedValue = value };
 
-    static NpgsqlParameter Of(DateTime? at) => new() { Value = at is { } time ? time : DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz };
+    static NpgsqlParameter Of(DateTime? at) =>
+        new() { Value = at is { } time ? time : DBNull.Value, NpgsqlDbType = NpgsqlDbType.TimestampTz };
 
     static DateTime? At(NpgsqlDataReader row, int column) => row.IsDBNull(column) ? null : row.GetDateTime(column);
 }

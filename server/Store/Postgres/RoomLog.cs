@@ -57,7 +57,9 @@ sealed class RoomLog(string room, PostgresStore store)
             _followers.Remove(tell);
     }
 
-    /// <summary>Tells what is new of [from, page.Next). False: what is before it has not been told, or it belongs to another log; it is to be read.</summary>
+    /// <summary>
+    /// Tells what is new of [from, page.Next). False: what is before it has not been told, or it belongs to another log; it is to be read.
+    /// </summary>
     public bool Offer(LogPage page, long from)
     {
         lock (_lock)
@@ -68,7 +70,9 @@ sealed class RoomLog(string room, PostgresStore store)
                 return false;
             if (page.Next <= told.Next)
                 return true;
-            IReadOnlyList<Message> messages = from == told.Next ? page.Messages : [.. page.Messages.Where(message => message.Seq >= told.Next)];
+            IReadOnlyList<Message> messages = from == told.Next
+                ? page.Messages
+                : [.. page.Messages.Where(message => message.Seq >= told.Next)];
             _told = told with { First = Math.Max(told.First, page.Head.First), Next = page.Next };
             _toldAt = messages is [.., { } last] && last.Seq == page.Next - 1 ? last.At : null;
             _pause = s_leastPause;
@@ -87,7 +91,9 @@ sealed class RoomLog(string room, PostgresStore store)
             Wake();
     }
 
-    /// <summary>Whether it is time for another look, where nobody would tell: soon in a room that talks, later in one that does not.</summary>
+    /// <summary>
+    /// Whether it is time for another look, where nobody would tell: soon in a room that talks, later in one that does not.
+    /// </summary>
     public bool IsDue(long now, TimeProvider clock)
     {
         lock (_lock)
@@ -116,7 +122,8 @@ sealed class RoomLog(string room, PostgresStore store)
 
     async Task ReadAfterAsync(Task before, CancellationToken cancel)
     {
-        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding); // not under the caller's lock
+        // Not under the caller's lock
+        await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
         Volatile.Write(ref _isWoken, 0);
         while (Mark is { Epoch: not "" } mark && await ReadOnceAsync(mark, cancel)) { }
     }
@@ -144,7 +151,10 @@ sealed class RoomLog(string room, PostgresStore store)
         {
             await ReadOnAsync(store.Stopping);
         }
-        catch (Exception error) when (error is StoreUnavailableException or OperationCanceledException) { } // the next look, or we are stopping
+        catch (Exception error) when (error is StoreUnavailableException or OperationCanceledException)
+        {
+            // The next look, or we are stopping
+        }
         catch (Exception error) // a bug
         {
             store.Log.FollowerFailed(error, room);

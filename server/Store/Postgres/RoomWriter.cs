@@ -94,7 +94,8 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
             try
             {
                 Queries.Added added = await store.Database.UseAsync((connection, cancel) => Queries.AddAsync(
-                    connection, log.Room, log.Mark, PostgresStore.NewEpoch(), keys, counts, said, Retention.KeysKept, store.Database.Timeout / 2, cancel), store.Stopping);
+                    connection, log.Room, log.Mark, PostgresStore.NewEpoch(), keys, counts, said, Retention.KeysKept,
+                        store.Database.Timeout / 2, cancel), store.Stopping);
                 store.SetTrouble(null);
                 return added;
             }
@@ -137,7 +138,8 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
         if (key.StartsWith(' ') || seq < store.Clip(head).First)
             return null;
         (_, List<Page> pages) = await store.Database.UseAsync(
-            (connection, cancel) => Queries.ReadAsync(connection, log.Room, seq, mark: 1, store.Keep, new Limit(1, 1), cancel), store.Stopping);
+            (connection, cancel) =>
+                Queries.ReadAsync(connection, log.Room, seq, mark: 1, store.Keep, new Limit(1, 1), cancel), store.Stopping);
         return pages is [{ } page, ..] ? page.Find(seq)?.Text : null;
     }
 

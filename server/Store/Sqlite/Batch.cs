@@ -2,7 +2,9 @@ using System.Runtime.InteropServices;
 
 namespace ChatMinimal.Sqlite;
 
-/// <summary>A batch is what one transaction adds to a log: drafts become messages, unless their idempotency key is known, and messages become pages.</summary>
+/// <summary>
+/// A batch is what one transaction adds to a log: drafts become messages, unless their idempotency key is known, and messages become pages.
+/// </summary>
 static class Batch
 {
     const int LongestPage = 256;   // messages a row: to read one of them is to read them all
@@ -31,7 +33,8 @@ static class Batch
             int to = from, bytes = 0;
             while (to < written.Length && to - from < LongestPage && bytes < LargestPage)
                 bytes += written[to++].Text.Length;
-            file.AddPage.Bind(1, Rows.IdOf(log.Id, written[to - 1].Seq)).Bind(2, Rows.FormatTime(written[from].At)).Bind(3, PageText.Write(written[from..to])).Run();
+            file.AddPage.Bind(1, Rows.IdOf(log.Id, written[to - 1].Seq)).Bind(2, Rows.FormatTime(written[from].At))
+                .Bind(3, PageText.Write(written[from..to])).Run();
             from = to;
             cost += RowBytes + bytes;
         }

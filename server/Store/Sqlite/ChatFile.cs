@@ -47,7 +47,9 @@ sealed partial class ChatFile : IDisposable
             file.Execute($"PRAGMA journal_size_limit = {WalLimit}");
             bool isOld = Schema.VersionOf(file) < Schema.FirstWithMark;
             Schema.Migrate(file);
-            file.IsAnother = !existed || isOld ? lockFile.Known is not null || file.IsOpen && !hadWal : !Identity.IsSame(file, lockFile.Known);
+            file.IsAnother = !existed || isOld
+                ? lockFile.Known is not null || file.IsOpen && !hadWal
+                : !Identity.IsSame(file, lockFile.Known);
             Identity.Begin(file, path, isDurable, lockFile);
             return file;
         }
@@ -69,7 +71,8 @@ sealed partial class ChatFile : IDisposable
     }
 
     // What is true of the place, not of the file: full, locked, not writable.
-    static bool MayPass(SqliteException error) => error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
+    static bool MayPass(SqliteException error) =>
+        error.SqliteErrorCode is not (raw.SQLITE_NOTADB or raw.SQLITE_CORRUPT or raw.SQLITE_ERROR);
 
     /// <summary>For its owner alone; SQLite makes the WAL like it.</summary>
     public static void Create(string path)
@@ -93,7 +96,8 @@ sealed partial class ChatFile : IDisposable
             file.Ask("SELECT count(*) FROM sqlite_schema"); // looks for the WAL
             return file;
         }
-        catch (SqliteException error) when (error.SqliteErrorCode is raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY && new FileInfo(WalOf(path)) is not { Exists: true, Length: > 0 })
+        catch (SqliteException error) when (error.SqliteErrorCode is raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY
+            && new FileInfo(WalOf(path)) is not { Exists: true, Length: > 0 })
         {
             file?.Dispose();
             return OpenAsItIs(path);
@@ -118,14 +122,17 @@ sealed partial class ChatFile : IDisposable
 
     /// <summary>The file alone, without its WAL, as if nobody changed it.</summary>
     public static ChatFile OpenAsItIs(string path) =>
-        new($"file:{string.Join('/', path.Split(Path.DirectorySeparatorChar).Select(Uri.EscapeDataString))}?immutable=1", SqliteOpenMode.ReadOnly);
+        new($"file:{string.Join('/', path.Split(Path.DirectorySeparatorChar).Select(Uri.EscapeDataString))}?immutable=1",
+            SqliteOpenMode.ReadOnly);
 
     public static string WalOf(string path) => path + "-wal";
 
     /// <summary>Set to false after a failure that another connection may not have.</summary>
     public bool IsWhole { get; set; } = true;
 
-    /// <summary>It is not the one that was written last, or has lost its newest part: its logs are others, and have got new epochs.</summary>
+    /// <summary>
+    /// It is not the one that was written last, or has lost its newest part: its logs are others, and have got new epochs.
+    /// </summary>
     public bool IsAnother { get; private set; }
 
     /// <summary>There was a WAL beside it that is another file's.</summary>
@@ -142,7 +149,9 @@ sealed partial class ChatFile : IDisposable
     /// <summary>Whether there is another file at its path, or none. Always false where an open file cannot be moved (Windows).</summary>
     public bool HasMoved => FileControl(_connection.Handle!, 0, HasMovedQuery, out int moved) == raw.SQLITE_OK && moved != 0;
 
-    /// <summary>Moves the WAL into the file, as far as nobody reads it. Once that is all of it, the WAL begins anew from the front.</summary>
+    /// <summary>
+    /// Moves the WAL into the file, as far as nobody reads it. Once that is all of it, the WAL begins anew from the front.
+    /// </summary>
     public void Checkpoint() => Execute("PRAGMA wal_checkpoint(PASSIVE)");
 
     /// <summary>Writes all this connection sees into a new file.</summary>

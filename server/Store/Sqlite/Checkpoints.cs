@@ -2,7 +2,8 @@ namespace ChatMinimal.Sqlite;
 
 /// <summary>
 /// A checkpoint moves the WAL into the file. It takes a while, so that another thread does most of it, on a connection of its own, while
-/// batches are committed; what came meanwhile is little, and the writer's own, short checkpoint moves that. Then the WAL begins anew from the front.
+/// batches are committed; what came meanwhile is little, and the writer's own, short checkpoint moves that. Then the WAL begins anew from
+/// the front.
 /// </summary>
 sealed class Checkpoints(string path, LockFile lockFile, ILogger log)
 {
@@ -24,8 +25,9 @@ sealed class Checkpoints(string path, LockFile lockFile, ILogger log)
     }
 
     /// <summary>
-    /// Within the last transaction before a checkpoint: gives the file a new mark, which this checkpoint moves. The lock file knows both marks
-    /// from before the commit until the new one is in the file itself, so that whichever of them a kill leaves there is the right one.
+    /// Within the last transaction before a checkpoint: gives the file a new mark, which this checkpoint moves. The lock file knows both
+    /// marks from before the commit until the new one is in the file itself, so that whichever of them a kill leaves there is the right
+    /// one.
     /// </summary>
     public Known Mark(ChatFile file, Known known)
     {

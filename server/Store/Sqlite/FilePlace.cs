@@ -28,7 +28,8 @@ sealed class FilePlace(string path)
             return File.Exists(path) ? Place.Replaced : Place.Gone;
         _wal.Refresh();
         long length = _wal.Exists ? _wal.Length : 0;
-        bool hasWal = length > 0 && length >= Math.Min(_walLength, ChatFile.WalLimit); // it is written anew from the front, and shortened to no less than that
+        // It is written anew from the front, and shortened to no less than that
+        bool hasWal = length > 0 && length >= Math.Min(_walLength, ChatFile.WalLimit);
         _walLength = length;
         if (!hasWal)
             return Place.NoWal;

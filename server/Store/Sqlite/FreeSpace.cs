@@ -1,6 +1,8 @@
 namespace ChatMinimal.Sqlite;
 
-/// <summary>The free space of the disk that the file is on: below <c>MinFreeBytes</c> nothing more is committed. What is there can be read.</summary>
+/// <summary>
+/// The free space of the disk that the file is on: below <c>MinFreeBytes</c> nothing more is committed. What is there can be read.
+/// </summary>
 sealed class FreeSpace(string path, long minFreeBytes, TimeProvider clock)
 {
     static readonly TimeSpan s_every = TimeSpan.FromSeconds(1); // for it asks the disk

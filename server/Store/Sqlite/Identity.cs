@@ -3,19 +3,18 @@ using Microsoft.Data.Sqlite;
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The identity of a chat file: is this the file that was written last, with all that was written to it? Else its logs are others, and get new
-/// epochs, so that nobody takes a seq of one for the same seq of the other.
+/// The identity of a chat file: is this the file that was written last, with all that was written to it? Else its logs are others, and get
+/// new epochs, so that nobody takes a seq of one for the same seq of the other.
 /// </summary>
 /// <remarks>
-/// The file carries a mark, a random text in table <c>state</c>; the lock file beside it remembers the mark, and the id and time of the newest
-/// page. Three checks follow, each for what the others cannot see:
-/// <list type="bullet">
-/// <item>another mark: another file, or an older copy of this one, for the mark is new with each start and each checkpoint;</item>
-/// <item>the newest page is not there, or has another time: the WAL has lost its newest part, or somebody has deleted those rows;</item>
-/// <item>it was open when the machine went down: what was committed without a sync may be lost, and nobody can tell what it was.</item>
+/// The file carries a mark, a random text in table <c>state</c>; the lock file beside it remembers the mark, and the id and time of the
+/// newest page. Three checks follow, each for what the others cannot see: <list type="bullet"> <item>another mark: another file, or an
+/// older copy of this one, for the mark is new with each start and each checkpoint;</item> <item>the newest page is not there, or has
+/// another time: the WAL has lost its newest part, or somebody has deleted those rows;</item> <item>it was open when the machine went down:
+/// what was committed without a sync may be lost, and nobody can tell what it was.</item>
 /// </list>
-/// A mark changes in two steps, in the WAL first and by the checkpoint in the file itself. In between the lock file knows both, the old one and
-/// the new one, and each of them is right.
+/// A mark changes in two steps, in the WAL first and by the checkpoint in the file itself. In between the lock file knows both, the old one
+/// and the new one, and each of them is right.
 /// </remarks>
 static class Identity
 {
@@ -46,8 +45,8 @@ static class Identity
     }
 
     /// <summary>
-    /// Under a file that was restored lies the WAL of the one that it replaced, if that server was killed: SQLite would write the one into the
-    /// other. Before anything has the file open, so that it can be looked into.
+    /// Under a file that was restored lies the WAL of the one that it replaced, if that server was killed: SQLite would write the one into
+    /// the other. Before anything has the file open, so that it can be looked into.
     /// </summary>
     /// <returns>Whether there was such a WAL.</returns>
     public static bool SetStaleWalAside(string path, Known? known)
@@ -67,7 +66,9 @@ static class Identity
         return true;
     }
 
-    /// <summary>The writer's use begins: new epochs where the logs are others, and a new mark, so that every copy made until now is another file.</summary>
+    /// <summary>
+    /// The writer's use begins: new epochs where the logs are others, and a new mark, so that every copy made until now is another file.
+    /// </summary>
     public static void Begin(ChatFile file, string path, bool isDurable, LockFile lockFile)
     {
         if (file.IsAnother)
@@ -76,7 +77,12 @@ static class Identity
         (string main, _) = ReadMark(path);
         bool isAll = main == file.Mark; // else somebody reads, and the mark must do
         Known known = lockFile.Known is { } last && !file.IsAnother ? last : new Known("", "", 0, Known.NoTime, "");
-        lockFile.Remember(known with { Old = main, Mark = isAll ? NewMark() : file.Mark, Boot = isDurable ? Known.AnyBoot : Known.ThisBoot });
+        lockFile.Remember(known with
+        {
+            Old = main,
+            Mark = isAll ? NewMark() : file.Mark,
+            Boot = isDurable ? Known.AnyBoot : Known.ThisBoot
+        });
         file.Execute($"UPDATE state SET is_open = 1, mark = '{lockFile.Known!.Value.Mark}'");
         file.Execute("PRAGMA wal_checkpoint(TRUNCATE)"); // so that this much is known even without the WAL
         ForgetOldMark(path, lockFile);

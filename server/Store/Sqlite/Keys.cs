@@ -5,8 +5,8 @@ using System.Text;
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The idempotency keys of the messages, by a hash: a tree of whole numbers is small, so that finding one stays fast. Two keys may share a hash;
-/// so a hash says perhaps, and the message that has it says for sure.
+/// The idempotency keys of the messages, by a hash: a tree of whole numbers is small, so that finding one stays fast. Two keys may share a
+/// hash; so a hash says perhaps, and the message that has it says for sure.
 /// </summary>
 static class Keys
 {
@@ -28,7 +28,8 @@ static class Keys
     }
 
     /// <summary>The message of this seq is no longer retained, nor is its key.</summary>
-    public static void Forget(ChatFile file, string room, string key, long seq) => file.ForgetKey.Bind(1, HashOf(room, key)).Bind(2, seq).Run();
+    public static void Forget(ChatFile file, string room, string key, long seq) =>
+        file.ForgetKey.Bind(1, HashOf(room, key)).Bind(2, seq).Run();
 
     public static long HashOf(string room, string key)
     {

@@ -3,11 +3,12 @@ using Microsoft.Data.Sqlite;
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The live file is the chat file that the writer has open, with its lock, whatever somebody does to it meanwhile. After each commit it looks
-/// whether the file is still where the next start will look for it: what is gone is put back from what is still open here; what was replaced is
-/// another log, and what was committed into the old file is not acknowledged.
+/// The live file is the chat file that the writer has open, with its lock, whatever somebody does to it meanwhile. After each commit it
+/// looks whether the file is still where the next start will look for it: what is gone is put back from what is still open here; what was
+/// replaced is another log, and what was committed into the old file is not acknowledged.
 /// </summary>
-/// <remarks>All of it on the writer's thread, but for the first opening, before that thread runs, and the last closing, after it has ended.</remarks>
+/// <remarks>All of it on the writer's thread, but for the first opening, before that thread runs, and the last closing, after it has
+/// ended.</remarks>
 sealed class LiveFile : IDisposable
 {
     readonly string _path;
@@ -58,7 +59,9 @@ sealed class LiveFile : IDisposable
     /// <summary>Before a commit: what holds whether it succeeds or not.</summary>
     public void Remember(Known known) => _lockFile.Remember(known);
 
-    /// <summary>After a commit: is it also where the next start will look for it? Where our handles have everything it is put there.</summary>
+    /// <summary>
+    /// After a commit: is it also where the next start will look for it? Where our handles have everything it is put there.
+    /// </summary>
     /// <exception cref="StoreUnavailableException">It went into a file that is another one's by now.</exception>
     public void Settle(Known known)
     {

@@ -38,7 +38,13 @@ sealed class LockFile(string path) : IDisposable
     {
         try
         {
-            var options = new FileStreamOptions { Mode = FileMode.OpenOrCreate, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0 };
+            var options = new FileStreamOptions
+            {
+                Mode = FileMode.OpenOrCreate,
+                Access = FileAccess.ReadWrite,
+                Share = FileShare.None,
+                BufferSize = 0
+            };
             if (!OperatingSystem.IsWindows())
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             _stream = new FileStream(_path, options);
@@ -72,7 +78,8 @@ sealed class LockFile(string path) : IDisposable
     {
         var line = new byte[Length];
         int length = RandomAccess.Read(stream.SafeFileHandle, line, 0);
-        return Encoding.ASCII.GetString(line, 0, length).TrimEnd().Split(' ') is [var old, var mark, var page, var at, var boot] && long.TryParse(page, out long id)
+        return Encoding.ASCII.GetString(line, 0, length).TrimEnd().Split(' ') is [var old, var mark, var page, var at, var boot]
+            && long.TryParse(page, out long id)
             ? new Known(old, mark, id, at, boot)
             : null;
     }
@@ -91,5 +98,7 @@ readonly record struct Known(string Old, string Mark, long Page, string At, stri
     public bool Has(string mark) => mark == Old || mark == Mark;
 
     /// <summary>This boot of the machine, where that can be known: after another one, what was not synced may be gone.</summary>
-    public static string ThisBoot { get; } = OperatingSystem.IsLinux() ? File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim() : AnyBoot;
+    public static string ThisBoot { get; } = OperatingSystem.IsLinux()
+        ? File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim()
+        : AnyBoot;
 }

@@ -88,7 +88,10 @@ static class PageText
         }
     }
 
-    /// <summary>A key, or null, for each message; empty when nobody gave one, or nothing can be read. Most pages of a plain room need no more than a glance.</summary>
+    /// <summary>
+    /// A key, or null, for each message; empty when nobody gave one, or nothing can be read. Most pages of a plain room need no more than a
+    /// glance.
+    /// </summary>
     public static string?[] ReadKeys(ReadOnlySpan<byte> text)
     {
         if (text.IndexOf(",\""u8) < 0) // nothing but texts, for within one a quote is escaped

@@ -1,12 +1,13 @@
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The readers are a few connections to the file that only read. Whoever wants to read waits for a free one, first come, first served; each reads no more than
-/// a page at a time, so the wait is short whatever the others read. Readers hold up nobody who writes (WAL).
+/// The readers are a few connections to the file that only read. Whoever wants to read waits for a free one, first come, first served; each
+/// reads no more than a page at a time, so the wait is short whatever the others read. Readers hold up nobody who writes (WAL).
 /// </summary>
 sealed class Readers(string path) : IDisposable
 {
-    static readonly int s_most = Math.Clamp(Environment.ProcessorCount / 2, 1, 4); // at once: each takes a thread of the pool, and up to 2 MB
+    // At once: each takes a thread of the pool, and up to 2 MB
+    static readonly int s_most = Math.Clamp(Environment.ProcessorCount / 2, 1, 4);
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(0.5);
 
     readonly SemaphoreSlim _free = new(s_most);

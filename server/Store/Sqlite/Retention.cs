@@ -24,7 +24,8 @@ sealed class Retention(ChatOptions options)
         bool isTime = _keepFor > TimeSpan.Zero && now >= log.TrimTime, isFull = _keepMessages > 0 && log.Next >= log.TrimAt;
         if (!isTime && !isFull)
             return false;
-        long first = Math.Max(_keepMessages > 0 ? log.Next - _keepMessages : 0, _keepFor > TimeSpan.Zero ? FirstSince(file, log, now - _keepFor) : 0);
+        long first = Math.Max(_keepMessages > 0 ? log.Next - _keepMessages : 0,
+            _keepFor > TimeSpan.Zero ? FirstSince(file, log, now - _keepFor) : 0);
         long firstKey = log.Next - KeysRetained, before = log.First;
         List<OldPage> forgotten = PagesBefore(file, log, from: 0, Math.Min(first, firstKey));
         foreach (OldPage page in forgotten)
@@ -51,7 +52,8 @@ sealed class Retention(ChatOptions options)
         return forgotten.Count + stripped.Count > 0;
     }
 
-    // The last seq of the oldest page that is young enough, as far as one transaction goes. What time it is of nobody knows is as old as its neighbours.
+    // The last seq of the oldest page that is young enough, as far as one transaction goes. What time it is of nobody knows is as old as
+    // its neighbours.
     static long FirstSince(ChatFile file, RoomLog log, DateTime since)
     {
         string oldest = Rows.FormatTime(since);

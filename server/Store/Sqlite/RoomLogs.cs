@@ -1,14 +1,15 @@
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The logs that the writer knows, and who follows them. A follower is told, on the writer's thread, where the log is, and then everything that
-/// is committed, in order: it joins between two batches, so nothing falls between.
+/// The logs that the writer knows, and who follows them. A follower is told, on the writer's thread, where the log is, and then everything
+/// that is committed, in order: it joins between two batches, so nothing falls between.
 /// </summary>
 sealed class RoomLogs(Retention retention, ILogger log)
 {
     const int MostIdle = 1024; // rooms that nobody follows: to know them saves little
 
-    // Guards the table, each log's followers and its head, which are for everyone; never held while a transaction runs, nor while a follower is told.
+    // Guards the table, each log's followers and its head, which are for everyone; never held while a transaction runs, nor while a
+    // follower is told.
     readonly Lock _lock = new();
     readonly Dictionary<string, RoomLog> _logs = [];
     readonly List<RoomLog> _touched = []; // by the transaction of the moment; the writer's thread's
@@ -18,7 +19,9 @@ sealed class RoomLogs(Retention retention, ILogger log)
 
     public IReadOnlyList<RoomLog> Touched => _touched;
 
-    /// <summary>Where a log is that is known here: it may be ahead of what the file shows, for rows can be deleted. Null: ask the file.</summary>
+    /// <summary>
+    /// Where a log is that is known here: it may be ahead of what the file shows, for rows can be deleted. Null: ask the file.
+    /// </summary>
     public LogHead? HeadOf(string room)
     {
         lock (_lock)
@@ -118,7 +121,8 @@ sealed class RoomLogs(Retention retention, ILogger log)
     void Leave(Follower follower)
     {
         lock (_lock)
-            if (_logs.TryGetValue(follower.Room, out RoomLog? log) && log.Followers.Remove(follower) && log is { Followers.Count: 0, Id: 0 })
+            if (_logs.TryGetValue(follower.Room, out RoomLog? log) && log.Followers.Remove(follower)
+                && log is { Followers.Count: 0, Id: 0 })
                 _logs.Remove(follower.Room); // people only looked in
     }
 

@@ -3,8 +3,8 @@ using System.Globalization;
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The rows of the file, in SQLite's own terms. A page's id has the room's id and, in its last 36 bits, the seq of the page's last message: so
-/// the pages of a room lie together, in order, in a tree of whole numbers.
+/// The rows of the file, in SQLite's own terms. A page's id has the room's id and, in its last 36 bits, the seq of the page's last message:
+/// so the pages of a room lie together, in order, in a tree of whole numbers.
 /// </summary>
 static class Rows
 {
@@ -24,7 +24,8 @@ static class Rows
     public static string FormatTime(DateTime at) => at.ToString(TimeFormat, CultureInfo.InvariantCulture);
 
     public static bool TryParseTime(string text, out DateTime at) =>
-        DateTime.TryParseExact(text, TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out at);
+        DateTime.TryParseExact(text, TimeFormat, CultureInfo.InvariantCulture,
+            DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out at);
 
     /// <summary>The room's row and where its log is; an id of 0 when there is none.</summary>
     public static (long Id, LogHead Head) ReadHead(ChatFile file, string room, string newEpoch)
@@ -33,7 +34,8 @@ static class Rows
         if (!found.Step())
             return (0, new LogHead(newEpoch, 1, 1));
         // Somebody's file: an epoch or a number that cannot be used is as good as none.
-        (long id, string epoch, long first, long next) = (found.Int64(0), found.IsText(1) ? found.Text(1)! : newEpoch, found.Int64(2), found.Int64(3));
+        (long id, string epoch, long first, long next) =
+            (found.Int64(0), found.IsText(1) ? found.Text(1)! : newEpoch, found.Int64(2), found.Int64(3));
         found.Reset();
         if (file.LastPage.Bind(1, IdOf(id, 0)).Bind(2, LastIdOf(id)).Scalar() is { } last)
             next = Math.Max(next, SeqOf(last) + 1);

@@ -1,6 +1,8 @@
 namespace ChatMinimal.Sqlite;
 
-/// <summary>The schema is what the chat file looks like, in every version there was; a file is brought from its own to this program's.</summary>
+/// <summary>
+/// The schema is what the chat file looks like, in every version there was; a file is brought from its own to this program's.
+/// </summary>
 static class Schema
 {
     const int ApplicationId = 0x43684D6E; // "ChMn": so that no other program's database is taken for ours
@@ -33,7 +35,8 @@ static class Schema
         CREATE TABLE state (is_open INTEGER NOT NULL); -- 1 while a server writes, and after one that was killed
         INSERT INTO state VALUES (0);
         """,
-        // A tree of whole numbers is searched without a look at the rows, which may be long: a text key made each commit read several of them.
+        // A tree of whole numbers is searched without a look at the rows, which may be long: a text key made each commit read several of
+        // them.
         """
         DROP VIEW message;
         ALTER TABLE room RENAME TO old_room;
@@ -59,7 +62,8 @@ static class Schema
           FROM room JOIN page ON page.id BETWEEN room.id << 36 AND room.id << 36 | 0xFFFFFFFFF JOIN json_each(said) AS each
           WHERE (page.id & 0xFFFFFFFFF) - json_array_length(said) + 1 + each.key >= first;
         """,
-        // A room remembers its end, so that rows that somebody deleted there are a gap; a row that is damaged does not hide the others from the view.
+        // A room remembers its end, so that rows that somebody deleted there are a gap; a row that is damaged does not hide the others from
+        // the view.
         """
         ALTER TABLE room ADD COLUMN next INTEGER NOT NULL DEFAULT 1; -- no message will get a lesser seq; the newest may have greater ones
         DROP VIEW message;

@@ -41,11 +41,17 @@ sealed class SearchFile : IDisposable
     public static SearchFile Open(string path)
     {
         CreateIfMissing(path);
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = path, Pooling = false, DefaultTimeout = 1 }.ToString());
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder
+        {
+            DataSource = path,
+            Pooling = false,
+            DefaultTimeout = 1
+        }.ToString());
         try
         {
             connection.Open();
-            Execute(connection, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 1000"); // a copy: power loss may cost it
+            // A copy: power loss may cost it
+            Execute(connection, "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA busy_timeout = 1000");
             using (var version = new Statement(connection, "PRAGMA user_version"))
                 if (version.Scalar() is not (0 or Version))
                     throw new SqliteException("the index is of another version", SQLitePCL.raw.SQLITE_NOTADB);
@@ -82,7 +88,9 @@ sealed class SearchFile : IDisposable
         return seqs;
     }
 
-    /// <summary>Where to read on in a room's log; at its beginning, when it is another log than the one that was read, or has lost its end.</summary>
+    /// <summary>
+    /// Where to read on in a room's log; at its beginning, when it is another log than the one that was read, or has lost its end.
+    /// </summary>
     public long NextOf(long room, LogHead head)
     {
         (string epoch, _, long next) = StateOf(room);

@@ -67,7 +67,9 @@ sealed class SearchIndex : IDisposable
             {
                 _asked ??= SearchFile.Open(_path);
                 List<long> seqs = _asked.Find(room, words.ToMatch(isBeginning: false), from, before, most);
-                return seqs.Count == most || !words.MayBeBeginning ? seqs : _asked.Find(room, words.ToMatch(isBeginning: true), from, before, most);
+                return seqs.Count == most || !words.MayBeBeginning
+                    ? seqs
+                    : _asked.Find(room, words.ToMatch(isBeginning: true), from, before, most);
             }
             catch (SqliteException error)
             {
@@ -104,7 +106,8 @@ sealed class SearchIndex : IDisposable
             catch (SqliteException error)
             {
                 Tell(error.Message);
-                _isBroken |= error.SqliteErrorCode is SQLitePCL.raw.SQLITE_CORRUPT or SQLitePCL.raw.SQLITE_NOTADB or SQLitePCL.raw.SQLITE_ERROR;
+                _isBroken |= error.SqliteErrorCode is SQLitePCL.raw.SQLITE_CORRUPT or SQLitePCL.raw.SQLITE_NOTADB
+                    or SQLitePCL.raw.SQLITE_ERROR;
                 _work.WaitOne(s_retry); // the disk may be full
             }
             if (_isBroken)

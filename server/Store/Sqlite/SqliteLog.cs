@@ -12,7 +12,8 @@ static partial class SqliteLog
     [LoggerMessage(103, LogLevel.Error, "Room {Room}: row {Id} of table page cannot be read; its messages are told as a gap")]
     public static partial void RowDamaged(this ILogger log, string room, long id);
 
-    [LoggerMessage(104, LogLevel.Error, "{File} is not the file that was written last, or has lost its newest part: its rooms get new epochs, and clients start over")]
+    [LoggerMessage(104, LogLevel.Error,
+        "{File} is not the file that was written last, or has lost its newest part: its rooms get new epochs, and clients start over")]
     public static partial void AnotherLog(this ILogger log, string file);
 
     [LoggerMessage(105, LogLevel.Warning, "{Wal} belongs to another file than the one beside it; it was set aside as {Wal}-stale")]

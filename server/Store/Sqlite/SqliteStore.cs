@@ -38,7 +38,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => ReadAsync(file => HeadOf(file, room).Head, cancel);
 
-    public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel) => new(_writer.SubmitAsync(room, drafts));
+    public ValueTask<Submission[]> SubmitAsync(string room, IReadOnlyList<Draft> drafts, CancellationToken cancel) =>
+        new(_writer.SubmitAsync(room, drafts));
 
     public ValueTask<IDisposable> FollowAsync(string room, Action<LogPage> tell) => new(_writer.FollowAsync(room, tell));
 
@@ -60,7 +61,9 @@ sealed class SqliteStore : IMessageStore, IDisposable
         return new LogPage(head, head.Next, messages);
     }
 
-    /// <summary>Whether a transaction goes through. One is asked for at a time, so that a disk that hangs does not gather questions.</summary>
+    /// <summary>
+    /// Whether a transaction goes through. One is asked for at a time, so that a disk that hangs does not gather questions.
+    /// </summary>
     public async ValueTask CheckAsync(CancellationToken cancel)
     {
         Task check;
@@ -88,7 +91,11 @@ sealed class SqliteStore : IMessageStore, IDisposable
     {
         try
         {
-            for (long last = 0; await ReadAsync(file => Rows.RoomsAfter(file, last), default) is { Names: { Count: > 0 } names, Last: var next }; last = next)
+            for (long last = 0; await ReadAsync(file => Rows.RoomsAfter(file, last), default) is
+            {
+                Names: { Count: > 0 } names,
+                Last: var next
+            }; last = next)
                 foreach (string room in names)
                     await _writer.SubmitAsync(room, []);
         }
@@ -108,7 +115,8 @@ sealed class SqliteStore : IMessageStore, IDisposable
                 throw new StoreUnavailableException(error.Message, error);
             }
             catch (SqliteException) { }
-            await ((Task)CheckAsync(cancel).AsTask()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing); // the writer mends what can be mended
+            // The writer mends what can be mended
+            await ((Task)CheckAsync(cancel).AsTask()).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

@@ -1,6 +1,8 @@
 namespace ChatMinimal.Sqlite;
 
-/// <summary>What one client submitted at once, and the task that it waits for. Without a room it only asks whether a transaction goes through.</summary>
+/// <summary>
+/// What one client submitted at once, and the task that it waits for. Without a room it only asks whether a transaction goes through.
+/// </summary>
 sealed class Submitted : TaskCompletionSource<Submission[]>
 {
     const int Overhead = 128; // bytes a draft, beside its text

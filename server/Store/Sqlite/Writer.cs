@@ -11,8 +11,8 @@ namespace ChatMinimal.Sqlite;
 /// </summary>
 /// <remarks>
 /// Nothing that fails here costs more than its batch: it is rolled back and refused, and the next one gets another connection. Between two
-/// batches, and only then, the thread does what it was asked (follow a log), so that nothing is committed meanwhile. What it owns is without
-/// locks: the file, the transaction, the trouble. What others may look at has its own lock: the queue, the table of logs.
+/// batches, and only then, the thread does what it was asked (follow a log), so that nothing is committed meanwhile. What it owns is
+/// without locks: the file, the transaction, the trouble. What others may look at has its own lock: the queue, the table of logs.
 /// </remarks>
 sealed class Writer : IDisposable
 {
@@ -208,7 +208,8 @@ sealed class Writer : IDisposable
         {
             // Nothing is committed meanwhile, so this is where the log is. A reader can be had even when the file cannot be written to.
             LogHead head = HeadOf(room)
-                ?? Clip((_live.Current is { } file ? Rows.ReadHead(file, room, NewEpoch) : _readers.Read(file => Rows.ReadHead(file, room, NewEpoch))).Head);
+                ?? Clip((_live.Current is { } file ? Rows.ReadHead(file, room,
+                    NewEpoch) : _readers.Read(file => Rows.ReadHead(file, room, NewEpoch))).Head);
             follows.SetResult(_logs.Follow(room, tell, head));
         }
         catch (Exception error)
@@ -223,7 +224,8 @@ sealed class Writer : IDisposable
         if (error is not (SqliteException or ChatFileException or StoreUnavailableException))
             _log.WriterFailed(error); // unexpected: with its stack
         SetTrouble(error.Message);
-        _live.Rollback(mayBeBroken: error is not (StoreUnavailableException or SqliteException { SqliteErrorCode: SQLITE_BUSY or SQLITE_FULL }));
+        _live.Rollback(mayBeBroken: error is not (StoreUnavailableException
+            or SqliteException { SqliteErrorCode: SQLITE_BUSY or SQLITE_FULL }));
         _logs.TakeBack();
         foreach (Submitted submitted in batch)
             submitted.SetException(new StoreUnavailableException(error.Message, error));

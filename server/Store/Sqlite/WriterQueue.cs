@@ -1,13 +1,13 @@
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// What waits for the writer: submissions, and what it is asked to do between two batches. It is the only thing that other threads share with
-/// the writer's, and bounded in bytes.
+/// What waits for the writer: submissions, and what it is asked to do between two batches. It is the only thing that other threads share
+/// with the writer's, and bounded in bytes.
 /// </summary>
 /// <remarks>
-/// The event is set, under the lock, whenever an entry comes into an empty list, and remembers that until the thread waits for it. The thread
-/// takes both lists under the same lock, and waits only when both were empty. So an entry is either in what it took, or the event is set for it:
-/// the thread never sleeps over one. An event that was set for what it has taken already costs one more look.
+/// The event is set, under the lock, whenever an entry comes into an empty list, and remembers that until the thread waits for it. The
+/// thread takes both lists under the same lock, and waits only when both were empty. So an entry is either in what it took, or the event is
+/// set for it: the thread never sleeps over one. An event that was set for what it has taken already costs one more look.
 /// </remarks>
 sealed class WriterQueue : IDisposable
 {
@@ -59,7 +59,10 @@ sealed class WriterQueue : IDisposable
         return true;
     }
 
-    /// <summary>The thread's: exchanges its lists, which are empty, for those that wait, and waits until there is something. False: it is stopped, and nothing is left.</summary>
+    /// <summary>
+    /// The thread's: exchanges its lists, which are empty, for those that wait, and waits until there is something. False: it is stopped,
+    /// and nothing is left.
+    /// </summary>
     public bool Take(ref List<Submitted> submitted, ref List<Action> asked)
     {
         while (true)
