@@ -90,7 +90,7 @@ static class Servers
                 long since = Stopwatch.GetTimestamp();
                 await socket.SendAsync(Encoding.UTF8.GetBytes($$"""{"type":"say","key":"{{key}}","text":"{{text}}"}"""),
                     WebSocketMessageType.Text, true, stop);
-                while (await HearAsync(socket, buffer, stop) != key) { }
+                while (await ReceiveAsync(socket, buffer, stop) != key) { }
                 took(Stopwatch.GetElapsedTime(since).TotalMilliseconds);
             }
         }
@@ -98,7 +98,7 @@ static class Servers
     }
 
     // The key of what was said, if it has one.
-    static async Task<string?> HearAsync(ClientWebSocket socket, byte[] buffer, CancellationToken stop)
+    static async Task<string?> ReceiveAsync(ClientWebSocket socket, byte[] buffer, CancellationToken stop)
     {
         int length = 0;
         ValueWebSocketReceiveResult received;

@@ -50,13 +50,13 @@ sealed class Peer : IDisposable
         SayAsync(new JsonObject { ["type"] = "say", ["key"] = key, ["text"] = text }.ToJsonString());
 
     /// <summary>The next message, whole; null when the server has closed.</summary>
-    public async Task<string?> HearAsync(TimeSpan? patience = null)
+    public async Task<string?> ReceiveAsync(TimeSpan? patience = null)
     {
         using CancellationTokenSource limit = Rig.Patience(patience);
-        return await HearAsync(limit.Token);
+        return await ReceiveAsync(limit.Token);
     }
 
-    async Task<string?> HearAsync(CancellationToken cancel)
+    async Task<string?> ReceiveAsync(CancellationToken cancel)
     {
         var message = new System.Buffers.ArrayBufferWriter<byte>();
         while (true)
@@ -71,12 +71,12 @@ sealed class Peer : IDisposable
     }
 
     /// <summary>The next JSON message of one of these types; those of other types are passed over.</summary>
-    public Task<JsonObject> HearAsync(params string[] types) => HearAsync(null, types);
+    public Task<JsonObject> ReceiveAsync(params string[] types) => ReceiveAsync(null, types);
 
-    public async Task<JsonObject> HearAsync(TimeSpan? patience, params string[] types)
+    public async Task<JsonObject> ReceiveAsync(TimeSpan? patience, params string[] types)
     {
         using CancellationTokenSource limit = Rig.Patience(patience); // in all: beats would keep it waiting for ever
-        while (await HearAsync(limit.Token) is { } json)
+        while (await ReceiveAsync(limit.Token) is { } json)
         {
             JsonObject said = JsonNode.Parse(json)!.AsObject();
             string type = (string)said["type"]!;
@@ -88,15 +88,15 @@ sealed class Peer : IDisposable
         throw new InvalidOperationException($"closed ({CloseStatus} {CloseReason}) instead of saying {string.Join(" or ", types)}");
     }
 
-    public Task<JsonObject> HearMessageAsync() => HearAsync("message");
+    public Task<JsonObject> ReceiveMessageAsync() => ReceiveAsync("message");
 
     /// <summary>The texts of the next so many messages, in either dialect.</summary>
-    public async Task<List<string>> HearTextsAsync(int count, bool plain = false)
+    public async Task<List<string>> ReceiveTextsAsync(int count, bool plain = false)
     {
         var texts = new List<string>();
         while (texts.Count < count)
-            texts.Add(plain ? await HearAsync()
-                ?? throw new InvalidOperationException("closed") : (string)(await HearMessageAsync())["text"]!);
+            texts.Add(plain ? await ReceiveAsync()
+                ?? throw new InvalidOperationException("closed") : (string)(await ReceiveMessageAsync())["text"]!);
         return texts;
     }
 

@@ -80,7 +80,7 @@ sealed class RawPeer : IDisposable
     }
 
     /// <summary>The next text; the server's pings are passed over.</summary>
-    public async Task<string> HearAsync()
+    public async Task<string> ReceiveAsync()
     {
         while (true)
         {

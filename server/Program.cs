@@ -40,7 +40,7 @@ builder.Services.AddSingleton<IMessageStore>(services => (services.GetRequiredSe
     (_, { Length: > 0 } shared) => ActivatorUtilities.CreateInstance<PostgresStore>(services, shared),
     ({ Database: "" }, _) => ActivatorUtilities.CreateInstance<MemoryStore>(services),
     _ => ActivatorUtilities.CreateInstance<SqliteStore>(services),
-});
+}).AddHostedService(services => services.GetRequiredService<IMessageStore>()); // started first, and so stopped last
 builder.Services.AddSingleton<Links>();
 builder.Services.AddOptions<ForwardedHeadersOptions>().Configure<ChatOptions>(ForwardedFor.Configure);
 builder.Services.AddSingleton<OperatorLog>();

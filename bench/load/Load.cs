@@ -270,12 +270,12 @@ sealed unsafe class Load : IDisposable
         foreach (LoadClient client in _clients)
             saidInRoom[client.Room] += client.Said;
         long until = 0, deliveries = -1;
-        while (_clients.FirstOrDefault(client => client.Heard != saidInRoom[client.Room]) is { } lacking)
+        while (_clients.FirstOrDefault(client => client.Received != saidInRoom[client.Room]) is { } lacking)
         {
             if (_deliveries != deliveries)
                 (deliveries, until) = (_deliveries, Stopwatch.GetTimestamp() + Ticks(SilenceSeconds));
-            if (lacking.Heard > saidInRoom[lacking.Room] || Stopwatch.GetTimestamp() > until)
-                throw new LoadException($"client {lacking.Index} heard {lacking.Heard} of {saidInRoom[lacking.Room]} messages");
+            if (lacking.Received > saidInRoom[lacking.Room] || Stopwatch.GetTimestamp() > until)
+                throw new LoadException($"client {lacking.Index} heard {lacking.Received} of {saidInRoom[lacking.Room]} messages");
             PumpFor(0.05);
         }
     }
@@ -361,10 +361,10 @@ sealed unsafe class Load : IDisposable
             used += _plan.SignalR ? ReadSignalR(client, bytes[used..]) : ReadFrames(client, bytes[used..]);
         client.KeepRest(bytes[used..]);
 
-        if (client.OwnHeard > 0 && _answering)
+        if (client.OwnReceived > 0 && _answering)
         {
-            int own = client.OwnHeard;
-            client.OwnHeard = 0;
+            int own = client.OwnReceived;
+            client.OwnReceived = 0;
             Say(client, own, Stopwatch.GetTimestamp());
         }
     }
@@ -400,9 +400,9 @@ sealed unsafe class Load : IDisposable
     void Count(LoadClient client, long heard)
     {
         _deliveries += heard;
-        bool lacked = client.Heard < _roundTarget;
-        client.Heard += heard;
-        if (lacked && client.Heard >= _roundTarget)
+        bool lacked = client.Received < _roundTarget;
+        client.Received += heard;
+        if (lacked && client.Received >= _roundTarget)
             _roundLacking--;
     }
 
@@ -522,10 +522,10 @@ sealed unsafe class Load : IDisposable
     void LookInto(LoadClient client, ReadOnlySpan<byte> record, long now)
     {
         if (client.Index < _plan.Talkers && _speech.SenderDigits(record) == client.Digits)
-            client.OwnHeard++;
+            client.OwnReceived++;
         if (client.LastNumbers is not { } last)
             return;
-        if (_speech.Hear(record) is not { } said)
+        if (_speech.Receive(record) is not { } said)
             throw new LoadException($"client {client.Index} got what nobody said: {Encoding.UTF8.GetString(record[..Math.Min(120, record.Length)])}");
         if (said.Sender < 0 || said.Sender >= _plan.Talkers || said.Sender % _plan.Rooms != client.Room)
             throw new LoadException($"client {client.Index} of room {client.Room} heard client {said.Sender}");

@@ -10,8 +10,8 @@ sealed class LoadClient(int index, int room)
     public bool Requested { get; set; } // the upgrade has been asked for
     public bool Open { get; set; }
     public bool Greeted { get; set; } // SignalR only: its handshake is answered
-    public long Heard { get; set; }
-    public int OwnHeard { get; set; } // of its own messages, not yet answered with new ones
+    public long Received { get; set; }
+    public int OwnReceived { get; set; } // of its own messages, not yet answered with new ones
     public int Said { get; set; }
     public int[]? LastNumbers { get; set; } // by talker of the room; only for those who are checked
 

@@ -81,7 +81,7 @@ sealed class Speech
     }
 
     /// <summary>Null, when it is not word for word what somebody may have said.</summary>
-    public Said? Hear(ReadOnlySpan<byte> record)
+    public Said? Receive(ReadOnlySpan<byte> record)
     {
         if (record.Length != RecordLength || !record.StartsWith(_before) || !record.EndsWith(_after))
             return null;

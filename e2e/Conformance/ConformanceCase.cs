@@ -52,10 +52,10 @@ sealed class CaseBuilder(Dialect dialect, string group)
     }
 
     /// <summary>A whole text message, which comes back.</summary>
-    public CaseBuilder Say(string text) => Send(ClientFrame.Of(0x81, Payload(text))).Hears(text);
+    public CaseBuilder Say(string text) => Send(ClientFrame.Of(0x81, Payload(text))).Receives(text);
 
     /// <summary>A text message comes back.</summary>
-    public CaseBuilder Hears(string text)
+    public CaseBuilder Receives(string text)
     {
         _texts.Add(text);
         return this;

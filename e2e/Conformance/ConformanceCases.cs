@@ -37,7 +37,7 @@ static class ConformanceCases
         {
             CaseBuilder text = New();
             (byte[] payload, string told) = text.Payload(length);
-            yield return text.Send(ClientFrame.Of(0x81, payload)).Hears(told).IsFine($"a text of {length} bytes");
+            yield return text.Send(ClientFrame.Of(0x81, payload)).Receives(told).IsFine($"a text of {length} bytes");
             yield return New().Say("before").Send(ClientFrame.Of(0x82, new byte[length])).Closes($"binary of {length} bytes", 1003);
         }
         yield return New().Say("one").Say("two").Say("three").IsFine("three texts");
@@ -104,14 +104,14 @@ static class ConformanceCases
             CaseBuilder plain = New(), pinged = New();
             (byte[][] first, byte[][] second) =
                 (InFragments(plain.Payload("fragments"), count), InFragments(pinged.Payload("fragments"), count));
-            yield return plain.Send(first).Hears("fragments").IsFine($"a text in {count}");
+            yield return plain.Send(first).Receives("fragments").IsFine($"a text in {count}");
             foreach (byte[] fragment in second[..^1])
                 pinged.Send(fragment, ping, pong).Ponged("p"u8);
-            yield return pinged.Send(second[^1]).Hears("fragments").IsFine($"a text in {count}, and a ping and a pong between them");
+            yield return pinged.Send(second[^1]).Receives("fragments").IsFine($"a text in {count}, and a ping and a pong between them");
         }
         CaseBuilder empty = New();
         yield return empty.Send(ClientFrame.Of(0x01, []), ClientFrame.Of(0x00, empty.Payload("x")), ClientFrame.Of(0x00, []),
-            ClientFrame.Of(0x80, [])).Hears("x").IsFine("fragments without bytes around it");
+            ClientFrame.Of(0x80, [])).Receives("x").IsFine("fragments without bytes around it");
         foreach (int first in (int[])[0x00, 0x80])
         {
             yield return New().Send(ClientFrame.Of(first, "x"u8))
@@ -135,17 +135,17 @@ static class ConformanceCases
             byte[] text = Convert.FromHexString(hex);
             string told = Encoding.UTF8.GetString(text);
             CaseBuilder whole = New();
-            yield return whole.Send(ClientFrame.Of(0x81, whole.Payload(text))).Hears(told).IsFine($"valid {hex}");
+            yield return whole.Send(ClientFrame.Of(0x81, whole.Payload(text))).Receives(told).IsFine($"valid {hex}");
             CaseBuilder cut = New();
             foreach (int _ in Enumerable.Range(0, 1 + text.Length))
             {
                 byte[] payload = cut.Payload(text);
                 int at = payload.AsSpan().IndexOf(text) + _;
-                cut.Send(ClientFrame.Of(0x01, payload.AsSpan(..at)), ClientFrame.Of(0x80, payload.AsSpan(at..))).Hears(told);
+                cut.Send(ClientFrame.Of(0x01, payload.AsSpan(..at)), ClientFrame.Of(0x80, payload.AsSpan(at..))).Receives(told);
             }
             yield return cut.IsFine($"valid {hex}, cut at each byte");
             CaseBuilder bytes = New();
-            yield return bytes.Send(InFragments(bytes.Payload(text), int.MaxValue)).Hears(told)
+            yield return bytes.Send(InFragments(bytes.Payload(text), int.MaxValue)).Receives(told)
                 .IsFine($"valid {hex}, a fragment each byte");
         }
         foreach (string hex in s_invalid)
@@ -194,7 +194,7 @@ static class ConformanceCases
         int limit = dialect == Dialect.Plain ? Limit : 8 * Limit; // JSON may take more bytes than the text in it
         CaseBuilder whole = New(), parts = New();
         yield return whole.Say(new string('x', Limit)).IsFine("the longest text");
-        yield return parts.Send(InFragments(parts.Payload(new string('x', Limit)), 100)).Hears(new string('x', Limit))
+        yield return parts.Send(InFragments(parts.Payload(new string('x', Limit)), 100)).Receives(new string('x', Limit))
             .IsFine("the longest text in a hundred fragments");
         yield return New().Say("before").Send(ClientFrame.Of(0x81, new byte[limit + 1])).Closes("a byte too many", 1009);
         yield return New().Send(InFragments(new byte[limit + 1], 10)).Closes("a byte too many, in fragments", 1009);
@@ -219,7 +219,7 @@ static class ConformanceCases
         foreach (uint mask in (uint[])[0, 0xFFFFFFFF, 0x000000FF, 0x80808080])
         {
             CaseBuilder masked = New();
-            yield return masked.Send(ClientFrame.Of(0x81, masked.Payload("masked €"), mask: mask)).Hears("masked €")
+            yield return masked.Send(ClientFrame.Of(0x81, masked.Payload("masked €"), mask: mask)).Receives("masked €")
                 .IsFine($"by {mask:x8}");
         }
         foreach ((string name, byte[] frame) in ((string, byte[])[])
@@ -239,10 +239,10 @@ static class ConformanceCases
         foreach (int bits in (int[])[16, 64])
         {
             CaseBuilder whole = New(), second = New();
-            yield return whole.Send(ClientFrame.Of(0x81, whole.Payload("x"), bits)).Hears("x").IsFine($"a text, in {bits} bits");
+            yield return whole.Send(ClientFrame.Of(0x81, whole.Payload("x"), bits)).Receives("x").IsFine($"a text, in {bits} bits");
             byte[] payload = second.Payload("yz");
             yield return second.Send(ClientFrame.Of(0x01, payload.AsSpan(..1), bits), ClientFrame.Of(0x80, payload.AsSpan(1..), bits))
-                .Hears("yz").IsFine($"fragments, in {bits} bits");
+                .Receives("yz").IsFine($"fragments, in {bits} bits");
             yield return New().Send(ClientFrame.Of(0x89, "x"u8, bits)).Closes($"a ping, in {bits} bits", 1002);
             yield return New().Send(ClientFrame.Of(0x88, [0x03, 0xE8], bits)).Closes($"a close, in {bits} bits", 1002);
         }

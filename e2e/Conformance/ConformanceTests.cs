@@ -47,7 +47,7 @@ public sealed class ConformanceTests
         using RawPeer peer = await ConnectAsync(dialect, room, []);
         await peer.WriteAsync(ClientFrame.Of(0x81, new CaseBuilder(dialect, "").Payload("last words")));
         peer.EndSending();
-        Assert.That(await witness.HearAsync(), Is.EqualTo(PlainPrefix + "last words"));
+        Assert.That(await witness.ReceiveAsync(), Is.EqualTo(PlainPrefix + "last words"));
         Assert.That(await AnswerAsync(peer), Does.EndWith("end"), "and the connection ends in order");
     }
 

@@ -14,7 +14,7 @@ public sealed class CheckerTests
     {
         var transcript = new Transcript(client, isChat: true);
         transcript.BeginLog("e");
-        transcript.Heard.AddRange(heard);
+        transcript.Received.AddRange(heard);
         transcript.Said.AddRange(said);
         transcript.Acknowledged.AddRange(said);
         return transcript;
@@ -25,7 +25,7 @@ public sealed class CheckerTests
         var transcript = new Transcript(client, isChat: false);
         foreach ((string text, int connection) in heard)
         {
-            transcript.Heard.Add(new(0, text));
+            transcript.Received.Add(new(0, text));
             transcript.Connections.Add(connection);
         }
         return transcript;
@@ -86,7 +86,7 @@ public sealed class CheckerTests
         Assert.That(Checker.Check([new(1, A(3)), new(2, A(1)), new(3, A(2))], [plain]), Is.Empty, "3 was said on another connection");
         Assert.That(Checker.Check([new(1, A(3)), new(2, A(2)), new(3, A(1))], [plain]), Has.Some.Contains("changed places"));
         Assert.That(Checker.Check([s_kept[0]], [a], isOver: false), Has.Some.Contains("acknowledged and not kept"));
-        a.Heard.AddRange(s_kept);
+        a.Received.AddRange(s_kept);
         a.BeginLog("f");
         Assert.That(Checker.Check(s_kept, [a, b], isOver: false), Has.Some.Contains("the log became another one"));
     }
@@ -107,11 +107,11 @@ public sealed class CheckerTests
         List<Entry> restored = [s_kept[0], s_kept[1], new(3, A(3))];
         Transcript told = Chat("a", s_kept, A(1), A(2));
         told.BeginLog("f");
-        told.Heard.AddRange(restored);
+        told.Received.AddRange(restored);
         told.Said.Add(A(3));
         Transcript alsoTold = Chat("b", s_kept, B(1), B(2));
         alsoTold.BeginLog("f");
-        alsoTold.Heard.AddRange(restored);
+        alsoTold.Received.AddRange(restored);
         Assert.That(Checker.Check(restored, [told, alsoTold], epoch: "f"), Is.Empty);
         Assert.That(Checker.Check(restored, [told, Chat("b", s_kept, B(1), B(2))], epoch: "f"),
             Has.Some.Contains("untold: it is in another log"));

@@ -148,7 +148,7 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
             message.Advance(received.Count);
             if (!received.EndOfMessage)
                 continue;
-            bool isAnswerDue = Hear(Encoding.UTF8.GetString(message.WrittenSpan), out string? refused);
+            bool isAnswerDue = Receive(Encoding.UTF8.GetString(message.WrittenSpan), out string? refused);
             message.ResetWrittenCount();
             if (isAnswerDue)
                 await SendAgainAsync(socket, cancel, refused);
@@ -156,7 +156,7 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
     }
 
     // True: what was not acknowledged is to be sent again, for it may have been lost with another log, or refused.
-    bool Hear(string words, out string? refused)
+    bool Receive(string words, out string? refused)
     {
         bool isAnswerDue = false;
         refused = null;
@@ -164,7 +164,7 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
         {
             if (!isChat)
             {
-                Transcript.Heard.Add(new Entry(0, words["Message d'un client : ".Length..]));
+                Transcript.Received.Add(new Entry(0, words["Message d'un client : ".Length..]));
                 Transcript.Connections.Add(_connection);
                 return false;
             }
@@ -182,7 +182,7 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
                     break;
                 case "message":
                     (_last, _at) = ((long)said["seq"]!, (string)said["at"]!);
-                    Transcript.Heard.Add(new Entry(_last, (string)said["text"]!));
+                    Transcript.Received.Add(new Entry(_last, (string)said["text"]!));
                     Acknowledge((string?)said["key"]);
                     break;
                 case "logged":

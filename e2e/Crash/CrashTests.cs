@@ -87,7 +87,7 @@ public sealed class CrashTests
         Assert.That(broken, Is.Empty, $"seed {Rig.Seed}, the last of these faults: {string.Join(", ", _done[^rounds..])}");
         Assert.That(kept, Has.Count.GreaterThan(100), "something was said");
         _kept += kept.Count;
-        _heard += transcripts.Sum(transcript => (long)transcript.Heard.Count);
+        _heard += transcripts.Sum(transcript => (long)transcript.Received.Count);
         _logs += transcripts[0].Logs.Count;
         foreach (CrashClient client in clients)
             client.Dispose();

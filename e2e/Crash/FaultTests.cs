@@ -2,9 +2,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
-using ChatMinimal.Sqlite;
+using ChatMinimal.E2E.Store;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Crash;
@@ -56,7 +55,7 @@ public sealed class FaultTests
             for (int i = 1; i <= 5; i++)
             {
                 await peer.SayAsync($"k{i}", $"{i}");
-                await peer.HearTextsAsync(1);
+                await peer.ReceiveTextsAsync(1);
                 File.Delete(folder.File + "-wal");
             }
             using var http = new HttpClient { BaseAddress = server.Http };
@@ -174,7 +173,7 @@ public sealed class FaultTests
         for (int i = 1; i <= 3; i++)
         {
             await peer.SayAsync($"k{i}", $"{i}");
-            JsonObject message = await peer.HearMessageAsync();
+            JsonObject message = await peer.ReceiveMessageAsync();
             Assert.That((int)message["seq"]!, Is.EqualTo(i));
             times.Add((DateTimeOffset)message["at"]!);
             clock.Offset -= TimeSpan.FromDays(1);
@@ -193,13 +192,13 @@ public sealed class FaultTests
         if (texts.Count == 0)
         {
             await chat.SayAsync("before", "before");
-            await chat.HearTextsAsync(1);
-            Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : before"));
+            await chat.ReceiveTextsAsync(1);
+            Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : before"));
         }
 
         begin();
         await chat.SayAsync("during", "during");
-        JsonObject refused = await chat.HearAsync("refused");
+        JsonObject refused = await chat.ReceiveAsync("refused");
         Assert.That(((string)refused["reason"]!, (string)refused["key"]!), Is.EqualTo(("store_unavailable", "during")));
         using HttpResponseMessage posted = await http.PostAsync("/messages", new StringContent("posted"));
         Assert.That((posted.StatusCode, posted.Headers.RetryAfter is not null), Is.EqualTo((HttpStatusCode.ServiceUnavailable, true)));
@@ -209,24 +208,24 @@ public sealed class FaultTests
         Assert.That((await http.GetAsync("/healthz")).StatusCode, Is.EqualTo(HttpStatusCode.OK));
         Assert.That(await TextsAsync(http), Is.EqualTo(new[] { "before" }), "others can read, and nothing was kept");
         using (Peer late = await Peer.ChatAsync(server))
-            Assert.That(await late.HearTextsAsync(1), Is.EqualTo(new[] { "before" }));
+            Assert.That(await late.ReceiveTextsAsync(1), Is.EqualTo(new[] { "before" }));
         await plain.SayAsync("patient"); // is not answered: it waits
 
         end();
         long since = Stopwatch.GetTimestamp();
         while ((await http.GetAsync("/readyz")).StatusCode != HttpStatusCode.OK)
             Assert.That(Stopwatch.GetElapsedTime(since), Is.LessThan(s_patience), "recovers by itself");
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : patient"));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : patient"));
         await chat.SayAsync("during", "during");
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : during"));
-        Assert.That(await chat.HearTextsAsync(2), Is.EqualTo(new[] { "patient", "during" }));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : during"));
+        Assert.That(await chat.ReceiveTextsAsync(2), Is.EqualTo(new[] { "patient", "during" }));
         Assert.That(await TextsAsync(http), Is.EqualTo(new[] { "before", "patient", "during" }));
     }
 
     // As a server that has ended leaves it.
     static async Task KeepAsync(string file, params string[] texts)
     {
-        using var store = new SqliteStore(new ChatOptions { Database = file }, TimeProvider.System, NullLogger<SqliteStore>.Instance);
+        using var store = Started.Sqlite(new ChatOptions { Database = file });
         await store.SubmitAsync("salon", [.. texts.Select(text => new Draft(null, null, Encoding.UTF8.GetBytes(text)))], default);
     }
 

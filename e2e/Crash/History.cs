@@ -14,9 +14,9 @@ sealed class Transcript(string client, bool isChat)
     public bool IsChat { get; } = isChat;
     public List<string> Said { get; } = [];
     public List<string> Acknowledged { get; } = [];
-    public List<Entry> Heard { get; } = [];
+    public List<Entry> Received { get; } = [];
 
-    /// <summary>The logs it was told of, one after another, and where in <see cref="Heard"/> each begins; only chat.v1 tells.</summary>
+    /// <summary>The logs it was told of, one after another, and where in <see cref="Received"/> each begins; only chat.v1 tells.</summary>
     public List<(string Epoch, int Begin)> Logs { get; } = [];
 
     /// <summary>What it knew to be kept in a log that then became another one: it may be lost.</summary>
@@ -27,16 +27,16 @@ sealed class Transcript(string client, bool isChat)
 
     public void BeginLog(string epoch)
     {
-        if (Logs.Count > 0 && HeardIn(Logs.Count - 1).Count == 0)
+        if (Logs.Count > 0 && ReceivedIn(Logs.Count - 1).Count == 0)
             Logs.RemoveAt(Logs.Count - 1); // it has seen nothing of it
         AcknowledgedBefore.UnionWith(Acknowledged);
         Acknowledged.Clear();
         Gaps.Clear();
-        Logs.Add((epoch, Heard.Count));
+        Logs.Add((epoch, Received.Count));
     }
 
     /// <summary>What it heard of one log.</summary>
-    public List<Entry> HeardIn(int log) => Heard[Logs[log].Begin..(log + 1 < Logs.Count ? Logs[log + 1].Begin : Heard.Count)];
+    public List<Entry> ReceivedIn(int log) => Received[Logs[log].Begin..(log + 1 < Logs.Count ? Logs[log + 1].Begin : Received.Count)];
 
     /// <summary>The connection of each thing heard; only the plain dialect, where each connection begins anew, needs it.</summary>
     public List<int> Connections { get; } = [];
@@ -126,7 +126,7 @@ static class Checker
         var heard = new Dictionary<(string Epoch, long Seq), string>();
         foreach (Transcript transcript in transcripts)
             for (int log = 0; log < transcript.Logs.Count; log++)
-                foreach (Entry entry in transcript.HeardIn(log))
+                foreach (Entry entry in transcript.ReceivedIn(log))
                     if (!heard.TryAdd((transcript.Logs[log].Epoch, entry.Seq), entry.Text)
                         && heard[(transcript.Logs[log].Epoch, entry.Seq)] is var first && first != entry.Text)
                         yield return $"{transcript.Client}: untold: {entry.Seq} is {Short(first)} and {Short(entry.Text)} in one log";
@@ -139,7 +139,7 @@ static class Checker
         {
             bool isLast = log == transcript.Logs.Count - 1; // what was in the others may be lost
             Entry? before = null;
-            foreach (Entry heard in transcript.HeardIn(log))
+            foreach (Entry heard in transcript.ReceivedIn(log))
             {
                 if (isLast && !bySeq.TryGetValue(heard.Seq, out string? text) && removed?.Contains(heard.Text) != true)
                     yield return $"seen and not kept: {heard.Seq} {Short(heard.Text)}";
@@ -156,17 +156,17 @@ static class Checker
         foreach ((long from, long to) in transcript.Gaps)
             if (kept.Any(entry => entry.Seq >= from && entry.Seq <= to))
                 yield return $"a gap was told over what is kept: {from} to {to}";
-        if (isOver && kept.Count > 0 && (transcript.Heard.Count == 0 || transcript.Heard[^1].Seq < kept[^1].Seq))
-            yield return $"hole at the end: has seen up to {transcript.Heard.LastOrDefault().Seq} of {kept[^1].Seq}";
+        if (isOver && kept.Count > 0 && (transcript.Received.Count == 0 || transcript.Received[^1].Seq < kept[^1].Seq))
+            yield return $"hole at the end: has seen up to {transcript.Received.LastOrDefault().Seq} of {kept[^1].Seq}";
     }
 
     // Between two connections a plain client may miss what it likes; on one, what it hears is a stretch of the log, without holes.
     static IEnumerable<string> CheckPlain(Transcript transcript, Dictionary<string, long> inFile)
     {
         (long Seq, int Connection)? last = null;
-        for (int i = 0; i < transcript.Heard.Count; i++)
+        for (int i = 0; i < transcript.Received.Count; i++)
         {
-            string text = transcript.Heard[i].Text;
+            string text = transcript.Received[i].Text;
             if (!inFile.TryGetValue(text, out long seq))
             {
                 yield return $"seen and not kept: {Short(text)}";

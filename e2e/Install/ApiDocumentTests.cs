@@ -78,17 +78,17 @@ public sealed class ApiDocumentTests
         await ana.SayAsync("""{"type":"typing"}""");
         await ana.SayAsync("""{"type":"name","name":"Zoé"}""");
         var missing = new HashSet<string>(Messages("send"));
-        await HearAllAsync(ana, missing, () => Task.CompletedTask, "hello", "message", "logged", "refused", "presence", "beat");
+        await ReceiveAllAsync(ana, missing, () => Task.CompletedTask, "hello", "message", "logged", "refused", "presence", "beat");
         using Peer bob = await Peer.ChatAsync(server);
         var typists = new List<Peer>(); // others each time: one that does not read is soon given up
-        await HearAllAsync(bob, missing, async () =>
+        await ReceiveAllAsync(bob, missing, async () =>
         {
             typists.Add(await Peer.ChatAsync(server, "name=Luc"));
             await typists[^1].SayAsync("""{"type":"typing"}""");
         }, "typing");
         typists.ForEach(typist => typist.Dispose());
         using Peer late = await Peer.ChatAsync(server, $"after=1&epoch={ana.Epoch}");
-        await HearAllAsync(late, missing, () => Task.CompletedTask, "gap");
+        await ReceiveAllAsync(late, missing, () => Task.CompletedTask, "gap");
         Assert.That(missing, Is.Empty, "each was met");
     }
 
@@ -111,11 +111,11 @@ public sealed class ApiDocumentTests
     }
 
     // Until each of these types was met; whatever comes must be as it is documented.
-    static async Task HearAllAsync(Peer peer, HashSet<string> missing, Func<Task> onBeat, params string[] types)
+    static async Task ReceiveAllAsync(Peer peer, HashSet<string> missing, Func<Task> onBeat, params string[] types)
     {
         while (types.Any(missing.Contains))
         {
-            JsonNode said = JsonNode.Parse(await peer.HearAsync()
+            JsonNode said = JsonNode.Parse(await peer.ReceiveAsync()
                 ?? throw new EndOfStreamException($"closed before {string.Join(", ", types)}"))!;
             string type = (string)said["type"]!;
             Assert.That(Messages("send"), Does.Contain(type));

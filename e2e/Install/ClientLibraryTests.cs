@@ -68,13 +68,13 @@ public sealed class ClientLibraryTests
         using var server = ChatServer.Start();
         using Peer other = await Peer.ChatAsync(server);
         await other.SayAsync("k1", "one");
-        await other.HearMessageAsync();
+        await other.ReceiveMessageAsync();
         var first = new ChatClient(server.Http);
         await foreach (Client.Message _ in first.ReadAsync(TestContext.CurrentContext.CancellationToken))
             break;
         _ = first.SayAsync("not sent any more");
         await other.SayAsync("k2", "two");
-        await other.HearMessageAsync();
+        await other.ReceiveMessageAsync();
 
         var second = new ChatClient(server.Http, position: first.Position, unacknowledged: first.Unacknowledged);
         second.Complete();
@@ -134,6 +134,6 @@ public sealed class ClientLibraryTests
     static async Task<string[]> AllAsync(ChatServer server, int count)
     {
         using Peer late = await Peer.ChatAsync(server, $"last={count + 1}");
-        return [.. await late.HearTextsAsync(count)];
+        return [.. await late.ReceiveTextsAsync(count)];
     }
 }

@@ -81,7 +81,7 @@ public sealed class CommandLineTests
         using Peer ana = await Peer.ChatAsync(server, "name=Ana&room=cours");
         for (int i = 0; i < 1500; i++)
             await ana.SayAsync($"key-{i}", $"é😀 \u0000 {i}");
-        await ana.HearTextsAsync(1500);
+        await ana.ReceiveTextsAsync(1500);
         using var export = BuiltProcess.Server("Production", "export", "--room", "cours", "--Chat:Database", folder.File);
         (int code, string output, string error) = await export.EndAsync();
         Assert.That((code, error), Is.EqualTo((0, "")));

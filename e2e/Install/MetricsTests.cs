@@ -32,15 +32,15 @@ public sealed class MetricsTests
         for (int i = 0; i < 100; i++)
         {
             await ana.SayAsync($"k{i}", $"message {i}");
-            await ana.HearMessageAsync();
+            await ana.ReceiveMessageAsync();
         }
-        await bob.HearTextsAsync(100);
+        await bob.ReceiveTextsAsync(100);
         await ana.SayAsync("empty", "");
-        await ana.HearAsync("refused");
+        await ana.ReceiveAsync("refused");
         (await http.GetAsync("/messages?room=a%20b")).Dispose();
         string epoch = ana.Epoch;
         using Peer late = await Peer.ConnectAsync(WebSocketOf(address), "chat.v1", $"after=1&epoch={epoch}");
-        await late.HearAsync("gap");
+        await late.ReceiveAsync("gap");
         // Given up: it lags in the plain dialect, or breaks the protocol
         using (Peer wrong = await Peer.ConnectAsync(WebSocketOf(address), null))
             await wrong.SayAsync(new byte[] { 1 }, System.Net.WebSockets.WebSocketMessageType.Binary);

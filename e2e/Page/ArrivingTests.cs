@@ -135,7 +135,7 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         gate.SetResult();
         await person.IsConnectedAsync();
         await person.SayAsync("c'est moi");
-        Assert.That((string?)(await witness.HearMessageAsync())["name"], Is.EqualTo("Ana"));
+        Assert.That((string?)(await witness.ReceiveMessageAsync())["name"], Is.EqualTo("Ana"));
     }
 
     [Test]
@@ -177,7 +177,7 @@ public sealed class ArrivingTests(Profile profile) : PageTest(profile)
         await person.Page.GotoAsync("about:blank"); // away, for longer
         for (int i = 0; i < 70; i++)
             await ana.SayAsync($"n{i}", $"message {i}");
-        while ((string)(await ana.HearMessageAsync())["text"]! != "message 69") { }
+        while ((string)(await ana.ReceiveMessageAsync())["text"]! != "message 69") { }
         await person.Page.GotoAsync($"{server.Http}");
         await Expect(person.Messages.Last).ToHaveTextAsync("message 69");
         await person.Page.GetByRole(AriaRole.Button, new() { Name = "70 nouveaux depuis votre dernier passage" }).ClickAsync();

@@ -68,7 +68,7 @@ public sealed class BurstTests(Profile profile) : PageTest(profile)
         {
             for (int i = 1; i <= count; i++)
                 await ana.SayAsync($"k{i}", $"message {i}");
-            while ((long)(await ana.HearMessageAsync())["seq"]! < count)
+            while ((long)(await ana.ReceiveMessageAsync())["seq"]! < count)
                 cancel.ThrowIfCancellationRequested();
         }
         Person reader = await OpenAsync(server);
@@ -112,7 +112,7 @@ public sealed class BurstTests(Profile profile) : PageTest(profile)
         ChatServer server = Serve(ChatServer.Start());
         using Peer ana = await Peer.ChatAsync(server, "name=Ana");
         await ana.SayAsync("k", "bonjour");
-        await ana.HearMessageAsync();
+        await ana.ReceiveMessageAsync();
         var times = new List<double>();
         for (int round = 0; round < 5; round++)
         {

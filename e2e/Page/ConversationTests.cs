@@ -21,7 +21,7 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
         await ana.SayAsync("Bonjour à tous !");
         foreach (Person person in (Person[])[ana, zoe, luc])
             await person.SeesAsync("Bonjour à tous !");
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client (Ana) : Bonjour à tous !"));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client (Ana) : Bonjour à tous !"));
         await Expect(zoe.Log.GetByText("Ana", new() { Exact = true })).ToBeVisibleAsync();
 
         await plain.SayAsync("Hello from the terminal");
@@ -254,7 +254,7 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
         string[] texts = [.. Enumerable.Range(1, 60).Select(number => $"message {number}")];
         foreach (string text in texts)
             await talker.SayAsync(text.Replace(' ', '-'), text);
-        await talker.HearTextsAsync(texts.Length);
+        await talker.ReceiveTextsAsync(texts.Length);
         string page = new Uri(Path.Combine(BuiltProcess.PathOf("Root"), "web", "index.html")).AbsoluteUri;
         Person reader = await OpenAsync($"{page}?server=127.0.0.1:{server.Port}&invite={Uri.EscapeDataString("sésame")}");
         await reader.SeesAsync(texts[10..]);

@@ -39,7 +39,7 @@ public sealed class EngineTests(string name)
         await OpenAsync(server);
         await _engine.UntilAsync("!document.getElementById('empty').hidden"); // an invitation
         await _engine.TypeAsync("bonjour `code`\n");
-        Assert.That((string)(await peer.HearMessageAsync())["text"]!, Is.EqualTo("bonjour `code`"));
+        Assert.That((string)(await peer.ReceiveMessageAsync())["text"]!, Is.EqualTo("bonjour `code`"));
         await peer.SayAsync("k", "salut (https://example.org/Foo_(bar))");
         await _engine.UntilAsync("document.querySelectorAll('#messages p').length === 2");
         Assert.That((string?)await _engine.EvaluateAsync("document.querySelector('#messages p code').textContent"), Is.EqualTo("`code`"));
@@ -113,7 +113,7 @@ public sealed class EngineTests(string name)
         await using ChatServer again = server.StartAgain();
         using Peer witness = await Peer.ChatAsync(again);
         await _engine.EvaluateAsync("connection.tryNow()");
-        Assert.That((string)(await witness.HearMessageAsync())["text"]!, Is.EqualTo("pendant"));
+        Assert.That((string)(await witness.ReceiveMessageAsync())["text"]!, Is.EqualTo("pendant"));
         await _engine.UntilAsync("!document.querySelector('.mark.pending') && document.querySelectorAll('#messages p').length === 1");
     }
 
@@ -169,7 +169,7 @@ public sealed class EngineTests(string name)
         await using var server = ChatServer.Start();
         using Peer peer = await Peer.ChatAsync(server, "name=Ana");
         await peer.SayAsync("k", "bonjour");
-        await peer.HearMessageAsync();
+        await peer.ReceiveMessageAsync();
         var times = new List<double>();
         for (int round = 0; round < 5; round++)
         {

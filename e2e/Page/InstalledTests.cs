@@ -17,7 +17,7 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
     {
         Expected = NoConnection;
         ChatServer server = Serve(ChatServer.Start());
-        Person person = await OpenKeptAsync(server, "?room=cours");
+        Person person = await OpenRetainedAsync(server, "?room=cours");
         await server.DisposeAsync();
 
         await person.Page.ReloadAsync();
@@ -33,7 +33,7 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
         ChatServer again = Serve(server.StartAgain());
         using Peer witness = await Peer.ChatAsync(again, "room=cours");
         await person.Page.WaitForFunctionAsync("() => connection.tryNow() || connection.isReady");
-        Assert.That((string?)(await witness.HearMessageAsync())["text"], Is.EqualTo("sans serveur"));
+        Assert.That((string?)(await witness.ReceiveMessageAsync())["text"], Is.EqualTo("sans serveur"));
         await Expect(person.Pending).ToHaveCountAsync(0);
         await Expect(person.Notice).ToBeHiddenAsync();
     }
@@ -43,7 +43,7 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
     {
         Expected = [.. NoConnection, "status of 502"];
         ChatServer server = Serve(ChatServer.Start());
-        Person person = await OpenKeptAsync(server);
+        Person person = await OpenRetainedAsync(server);
         await person.Page.EvaluateAsync("() => caches.open('page').then((cache) => cache.put('./', new Response('old')))");
         await person.Page.ReloadAsync();
         await person.IsConnectedAsync();
@@ -72,7 +72,7 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
     public async Task What_is_said_does_not_pass_through_the_service_worker_nor_an_invitation_into_what_it_keeps()
     {
         ChatServer server = Serve(ChatServer.Start(("InviteKey", "secret")));
-        Person person = await OpenKeptAsync(server, "?invite=secret", bypassCsp: true);
+        Person person = await OpenRetainedAsync(server, "?invite=secret", bypassCsp: true);
         string?[] kept = await person.Page.EvaluateAsync<string?[]>("""
             async () => {
               const addressToKeep = new Function(`${await (await fetch("service-worker.js")).text()}; return addressToKeep;`)();
@@ -137,7 +137,7 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
     {
         ChatServer server = Serve(ChatServer.Start());
         using Peer ana = await Peer.ChatAsync(server, "name=Ana");
-        Person person = await OpenKeptAsync(server, prepare: async page =>
+        Person person = await OpenRetainedAsync(server, prepare: async page =>
         {
             // A headless browser has nobody to ask and nothing to show it with: it is seen what the page asks for.
             await page.AddInitScriptAsync("""
@@ -199,7 +199,7 @@ public sealed class InstalledTests(Profile profile) : PageTest(profile)
         await Expect(forbidden.Page.GetByRole(AriaRole.Checkbox)).Not.ToBeCheckedAsync();
     }
 
-    async Task<Person> OpenKeptAsync(ChatServer server, string query = "", Func<IPage, Task>? prepare = null, bool bypassCsp = false)
+    async Task<Person> OpenRetainedAsync(ChatServer server, string query = "", Func<IPage, Task>? prepare = null, bool bypassCsp = false)
     {
         Person person = await OpenAsync(server, query, new() { ServiceWorkers = ServiceWorkerPolicy.Allow, BypassCSP = bypassCsp },
             prepare);

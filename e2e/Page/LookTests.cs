@@ -61,7 +61,7 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
         {
             using Peer peer = await Peer.ChatAsync(server, "name=" + Uri.EscapeDataString(name));
             await peer.SayAsync($"{name.Length}-{Uri.EscapeDataString(name).Length}", $"bonjour, voir https://example.org/{name.Length}");
-            await peer.HearMessageAsync();
+            await peer.ReceiveMessageAsync();
             await peer.CloseAsync();
         }
         await person.CallThemselvesAsync("Moi");

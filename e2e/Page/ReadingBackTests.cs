@@ -169,7 +169,7 @@ public sealed class ReadingBackTests(Profile profile) : PageTest(profile)
             await ana.SayAsync($"k{text[8..]}", text);
         JsonObject heard;
         do
-            heard = await ana.HearMessageAsync();
+            heard = await ana.ReceiveMessageAsync();
         while ((long)heard["seq"]! < count); // not all of them where retention overtakes it
         return ana;
     }

@@ -1,6 +1,5 @@
-using ChatMinimal.Sqlite;
+using ChatMinimal.E2E.Store;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using static Microsoft.Playwright.Assertions;
 
@@ -73,7 +72,7 @@ public sealed class RestoredFileTests(Profile profile) : PageTest(profile), IDis
         string[] said = ["d'Ana 1", "d'Ana 2", "d'Ana 3", "d'Ana 4"]; // past what the page has seen
         foreach (string text in said)
             await ana.SayAsync($"k{text[^1]}", text);
-        while ((string)(await ana.HearMessageAsync())["text"]! != said[^1]) { }
+        while ((string)(await ana.ReceiveMessageAsync())["text"]! != said[^1]) { }
 
         await person.Page.Clock.FastForwardAsync("01:00:00");
         cut.Mend();
@@ -101,7 +100,7 @@ public sealed class RestoredFileTests(Profile profile) : PageTest(profile), IDis
     {
         if (isClean)
         {
-            new SqliteStore(new ChatOptions { Database = Copy }, TimeProvider.System, NullLogger<SqliteStore>.Instance).Dispose();
+            Started.Sqlite(new ChatOptions { Database = Copy }).Dispose();
             return;
         }
         using var connection = new SqliteConnection($"Data Source={_folder.File};Pooling=False");

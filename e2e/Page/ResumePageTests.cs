@@ -38,7 +38,7 @@ public sealed class ResumePageTests : PageTest, IDisposable
         await ana.SayAsync("après");
         await zoe.SeesAsync("avant", "pendant 1", "<b>pendant 2</b>", "après");
         using Peer log = await Peer.ChatAsync(server);
-        Assert.That(await log.HearTextsAsync(4), Is.EqualTo(new[] { "avant", "pendant 1", "<b>pendant 2</b>", "après" }));
+        Assert.That(await log.ReceiveTextsAsync(4), Is.EqualTo(new[] { "avant", "pendant 1", "<b>pendant 2</b>", "après" }));
     }
 
     [Test]

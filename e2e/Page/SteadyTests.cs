@@ -62,7 +62,8 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
         Person person = await OpenAsync(server, "", new() { TimezoneId = "UTC" }, page => page.Clock.InstallAsync());
         await person.IsConnectedAsync();
         await ana.SayAsync("k1", "hier");
-        DateTime today = DateTimeOffset.Parse((string)(await ana.HearMessageAsync())["at"]!, CultureInfo.InvariantCulture).UtcDateTime.Date;
+        string at = (string)(await ana.ReceiveMessageAsync())["at"]!;
+        DateTime today = DateTimeOffset.Parse(at, CultureInfo.InvariantCulture).UtcDateTime.Date;
         await person.SeesAsync("hier");
         await Expect(person.Dividers).ToHaveCountAsync(0); // it is today's
         await person.Page.Clock.SetSystemTimeAsync(today.AddDays(1).AddHours(1));
@@ -106,7 +107,7 @@ public sealed class SteadyTests(Profile profile) : PageTest(profile)
         for (int i = 1; i <= 120; i++)
         {
             await ana.SayAsync($"k{i}", $"message {i}");
-            await ana.HearMessageAsync();
+            await ana.ReceiveMessageAsync();
         }
         Person person = await OpenAsync(server);
         await Expect(person.Messages).ToHaveCountAsync(50);

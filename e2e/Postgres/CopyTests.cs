@@ -1,6 +1,6 @@
 using System.Text;
 using ChatMinimal.Postgres;
-using ChatMinimal.Sqlite;
+using ChatMinimal.E2E.Store;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
@@ -16,7 +16,7 @@ public sealed class CopyTests
         string database = await (await PostgresServer.SharedAsync()).CreateAsync(isHasty: true), back = folder.File + "-back";
         var options = new ChatOptions { Database = folder.File, KeepMessages = 1000 };
         var logs = new Dictionary<string, string[]>();
-        using (var file = new SqliteStore(options, TimeProvider.System, NullLogger<SqliteStore>.Instance))
+        using (var file = Started.Sqlite(options))
         {
             for (int batch = 0; batch < 30; batch++) // the oldest are no longer retained, their keys are
                 await file.SubmitAsync("a",
@@ -33,8 +33,7 @@ public sealed class CopyTests
         Assert.That(await CopyAsync("--from", folder.File, "--to", database),
             Does.EndWith("has rooms already: a copy goes into an empty one\n"));
         await CopyAsync("--from", database, "--to", back);
-        using (var file = new SqliteStore(new ChatOptions { Database = back, KeepMessages = 1000 }, TimeProvider.System,
-            NullLogger<SqliteStore>.Instance))
+        using (var file = Started.Sqlite(new ChatOptions { Database = back, KeepMessages = 1000 }))
             await IsSameAsync(file);
 
         async Task IsSameAsync(IMessageStore store)

@@ -179,7 +179,7 @@ public sealed class CrashTests
                 kept.Add(new Entry(rows.GetInt64(0), rows.GetString(1)));
         Transcript[] transcripts = [.. clients.Select(client => client.Transcript)];
         string summary = $"seed {Rig.Seed}: 3 servers, {s_faults} faults ({string.Join(", ", _done.CountBy(what => what).OrderByDescending(pair => pair.Value).Select(pair => $"{pair.Key} {pair.Value}"))}); "
-            + $"{kept.Count} messages kept, {transcripts.Sum(transcript => transcript.Heard.Count)} heard by {clients.Length} clients";
+            + $"{kept.Count} messages kept, {transcripts.Sum(transcript => transcript.Received.Count)} heard by {clients.Length} clients";
         // What was refused meanwhile is sent again after others: as where the log may become another one, which here it may not.
         string epoch = (string)(await PostgresServer.ExecuteAsync(_primary.Connection("postgres"),
             "SELECT epoch FROM chat.room WHERE name = 'salon'"))!;

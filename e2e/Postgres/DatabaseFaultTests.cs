@@ -66,15 +66,15 @@ public sealed class DatabaseFaultTests
                     running = await PostgresServer.StartAsync(postgres.Folder, postgres.Port);
                     break;
             }
-            await chat.SayUntilHeardAsync(text, text);
+            await chat.SayUntilReceivedAsync(text, text);
             said.Add(text);
-            if (await HearsAsync(plain, $"Message d'un client : plain {text}")) // else its patience was over, of which it was told
+            if (await ReceivesAsync(plain, $"Message d'un client : plain {text}")) // else its patience was over, of which it was told
                 said.Add($"plain {text}");
         }
         List<string> kept = await a.TextsAsync();
         Assert.That(kept, Is.Unique);
         Assert.That(kept, Is.SupersetOf(said));
-        Assert.That(await other.HearTextsAsync(kept.Count), Is.EqualTo(kept));
+        Assert.That(await other.ReceiveTextsAsync(kept.Count), Is.EqualTo(kept));
         await running.StopAsync();
     }
 
@@ -85,13 +85,13 @@ public sealed class DatabaseFaultTests
         string database = await postgres.CreateAsync();
         using ChatServer a = Servers.Start(database), b = Servers.Start(database);
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
-        await chat.SayUntilHeardAsync("before", "before");
-        await other.HearTextsAsync(1);
+        await chat.SayUntilReceivedAsync("before", "before");
+        await other.ReceiveTextsAsync(1);
         string epoch = other.Epoch;
         await PostgresServer.ExecuteAsync(database, "DROP SCHEMA chat CASCADE");
-        await chat.SayUntilHeardAsync("after", "after");
-        Assert.That((string)(await other.HearAsync("hello"))["epoch"]!, Is.Not.EqualTo(epoch));
-        Assert.That(await other.HearTextsAsync(1), Is.EqualTo(new[] { "after" }));
+        await chat.SayUntilReceivedAsync("after", "after");
+        Assert.That((string)(await other.ReceiveAsync("hello"))["epoch"]!, Is.Not.EqualTo(epoch));
+        Assert.That(await other.ReceiveTextsAsync(1), Is.EqualTo(new[] { "after" }));
         Assert.That(await b.TextsAsync(), Is.EqualTo(new[] { "after" }));
     }
 
@@ -172,7 +172,7 @@ public sealed class DatabaseFaultTests
         string database = await (await PostgresServer.SharedAsync()).CreateAsync();
         using ChatServer server = Servers.Start(database);
         using Peer locked = await Peer.ChatAsync(server, "room=locked&last=0"), free = await Peer.ChatAsync(server, "room=free&last=0");
-        await locked.SayUntilHeardAsync("first", "first");
+        await locked.SayUntilReceivedAsync("first", "first");
         await using (var somebody = new NpgsqlConnection(database))
         {
             await somebody.OpenAsync();
@@ -180,12 +180,12 @@ public sealed class DatabaseFaultTests
             await using (var take = new NpgsqlCommand("SELECT FROM chat.room WHERE name = 'locked' FOR UPDATE", somebody, transaction))
                 await take.ExecuteNonQueryAsync();
             await locked.SayAsync("second", "second");
-            Assert.That((string)(await locked.HearAsync("refused"))["reason"]!, Is.EqualTo("store_unavailable"));
+            Assert.That((string)(await locked.ReceiveAsync("refused"))["reason"]!, Is.EqualTo("store_unavailable"));
             await free.SayAsync("k", "meanwhile");
-            Assert.That(await free.HearTextsAsync(1), Is.EqualTo(new[] { "meanwhile" }));
+            Assert.That(await free.ReceiveTextsAsync(1), Is.EqualTo(new[] { "meanwhile" }));
             Assert.That(await server.StatusAsync("/readyz"), Is.EqualTo(HttpStatusCode.OK));
         }
-        Assert.That(await locked.SayUntilHeardAsync("second", "second"), Is.EqualTo(2));
+        Assert.That(await locked.SayUntilReceivedAsync("second", "second"), Is.EqualTo(2));
     }
 
     [Test]
@@ -200,8 +200,8 @@ public sealed class DatabaseFaultTests
         {
             await PostgresServer.ExecuteAsync(postgres.Connection("postgres"),
                 $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}' AND query LIKE 'LISTEN%'");
-            await here.SayUntilHeardAsync($"{i}", $"{i}");
-            Assert.That(await there.HearTextsAsync(1), Is.EqualTo(new[] { $"{i}" }));
+            await here.SayUntilReceivedAsync($"{i}", $"{i}");
+            Assert.That(await there.ReceiveTextsAsync(1), Is.EqualTo(new[] { $"{i}" }));
         }
     }
 
@@ -213,22 +213,22 @@ public sealed class DatabaseFaultTests
         using ChatServer a = Servers.Start(database), b = Servers.Start(database);
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         for (int i = 1; i <= 3; i++)
-            await chat.SayUntilHeardAsync($"{i}", $"{i}");
+            await chat.SayUntilReceivedAsync($"{i}", $"{i}");
         string backup = await postgres.BackUpAsync();
         for (int i = 4; i <= 6; i++)
-            await chat.SayUntilHeardAsync($"{i}", $"{i}");
-        await other.HearTextsAsync(6);
+            await chat.SayUntilReceivedAsync($"{i}", $"{i}");
+        await other.ReceiveTextsAsync(6);
         string epoch = other.Epoch;
         await postgres.StopAsync();
         await using PostgresServer restored = await PostgresServer.StartAsync(backup, postgres.Port);
         // Somebody who knows nothing of what was there fills it past where it was, before the others look.
         await PostgresServer.ExecuteAsync(database, "SELECT count(*) FROM generate_series(1, 5) AS i, chat.submit('salon', '', 1, NULL, '', ARRAY['f' || i], ARRAY[1], ARRAY['[[\"f' || i || '\"]]'], 100, '1s')");
-        JsonObject hello = await other.HearAsync(TimeSpan.FromMinutes(1), "hello");
+        JsonObject hello = await other.ReceiveAsync(TimeSpan.FromMinutes(1), "hello");
         Assert.That((string)hello["epoch"]!, Is.Not.EqualTo(epoch));
-        Assert.That(await other.HearTextsAsync(8), Is.EqualTo(new[] { "1", "2", "3", "f1", "f2", "f3", "f4", "f5" }));
-        Assert.That((string)(await chat.HearAsync(TimeSpan.FromMinutes(1), "hello"))["epoch"]!, Is.EqualTo((string)hello["epoch"]!),
+        Assert.That(await other.ReceiveTextsAsync(8), Is.EqualTo(new[] { "1", "2", "3", "f1", "f2", "f3", "f4", "f5" }));
+        Assert.That((string)(await chat.ReceiveAsync(TimeSpan.FromMinutes(1), "hello"))["epoch"]!, Is.EqualTo((string)hello["epoch"]!),
             "one other log");
-        await other.SayUntilHeardAsync("4", "4"); // not there any more
+        await other.SayUntilReceivedAsync("4", "4"); // not there any more
         Assert.That((await a.TextsAsync())[^1], Is.EqualTo("4"));
     }
 
@@ -240,11 +240,11 @@ public sealed class DatabaseFaultTests
     }
 
     // False: it was closed before, with the code that says so.
-    static async Task<bool> HearsAsync(Peer plain, string text)
+    static async Task<bool> ReceivesAsync(Peer plain, string text)
     {
         string? heard;
         do
-            heard = await plain.HearAsync(TimeSpan.FromMinutes(1));
+            heard = await plain.ReceiveAsync(TimeSpan.FromMinutes(1));
         while (heard is not null && heard != text);
         Assert.That(plain.CloseStatus, Is.EqualTo(heard is null ? (System.Net.WebSockets.WebSocketCloseStatus)1013 : null));
         return heard is not null;
@@ -253,11 +253,11 @@ public sealed class DatabaseFaultTests
     static async Task RefusesThenRecoversAsync(ChatServer server, Action begin, Action end, bool isReadable)
     {
         using Peer chat = await Peer.ChatAsync(server, "last=0"), plain = await Peer.PlainAsync(server);
-        await chat.SayUntilHeardAsync("before", "before");
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : before"));
+        await chat.SayUntilReceivedAsync("before", "before");
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : before"));
         begin();
         await chat.SayAsync("during", "during");
-        Assert.That((string)(await chat.HearAsync(TimeSpan.FromMinutes(1), "refused"))["reason"]!, Is.EqualTo("store_unavailable"));
+        Assert.That((string)(await chat.ReceiveAsync(TimeSpan.FromMinutes(1), "refused"))["reason"]!, Is.EqualTo("store_unavailable"));
         await plain.SayAsync("patient"); // is not answered: it waits
         await server.IsReadyAsync(isReady: false);
         Assert.That(await server.StatusAsync("/healthz"), Is.EqualTo(HttpStatusCode.OK));
@@ -265,8 +265,8 @@ public sealed class DatabaseFaultTests
             Assert.That(await server.TextsAsync(), Is.EqualTo(new[] { "before" }));
         end();
         await server.IsReadyAsync();
-        await chat.SayUntilHeardAsync("during", "during");
-        bool isPatient = await HearsAsync(plain, "Message d'un client : patient"); // within ten seconds
+        await chat.SayUntilReceivedAsync("during", "during");
+        bool isPatient = await ReceivesAsync(plain, "Message d'un client : patient"); // within ten seconds
         List<string> kept = await server.TextsAsync();
         Assert.That(kept, Is.Unique);
         Assert.That(kept.Where(text => text != "patient"), Is.EqualTo(new[] { "before", "during" }));

@@ -17,18 +17,18 @@ public sealed class FailoverTests
         await primary.SetSynchronousAsync();
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         for (int i = 1; i <= 20; i++)
-            await chat.SayUntilHeardAsync($"{i}", $"{i}");
+            await chat.SayUntilReceivedAsync($"{i}", $"{i}");
         await chat.SayAsync("21", "21");
         await primary.KillAsync();
         await standby.PromoteAsync();
         for (int i = 21; i <= 40; i++)
-            Assert.That(await chat.SayUntilHeardAsync($"{i}", $"{i}"), Is.EqualTo(i));
+            Assert.That(await chat.SayUntilReceivedAsync($"{i}", $"{i}"), Is.EqualTo(i));
         string[] all = [.. Enumerable.Range(1, 40).Select(i => $"{i}")];
-        Assert.That(await other.HearTextsAsync(40), Is.EqualTo(all));
+        Assert.That(await other.ReceiveTextsAsync(40), Is.EqualTo(all));
         Assert.That((await a.TextsAsync(), await b.TextsAsync()), Is.EqualTo((all, all)));
         Assert.That(other.Epoch, Is.EqualTo(chat.Epoch));
         using Peer late = await Peer.ChatAsync(b, $"epoch={chat.Epoch}&after=10");
-        Assert.That((bool?)(await late.HearAsync("hello"))["resumed"], Is.True, "it is the log that it was");
+        Assert.That((bool?)(await late.ReceiveAsync("hello"))["resumed"], Is.True, "it is the log that it was");
     }
 
     [Test]
@@ -40,7 +40,7 @@ public sealed class FailoverTests
         using ChatServer a = Servers.Start(both), b = Servers.Start(both);
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         for (int i = 1; i <= 3; i++)
-            await chat.SayUntilHeardAsync($"{i}", $"{i}");
+            await chat.SayUntilReceivedAsync($"{i}", $"{i}");
         await Servers.UntilAsync(async () => (long?)await PostgresServer.ExecuteAsync(standby.Connection("postgres"),
             "SELECT next FROM chat.room") == 4);
         await PostgresServer.ExecuteAsync(standby.Connection("postgres"), "ALTER SYSTEM SET primary_conninfo = ''");
@@ -48,22 +48,22 @@ public sealed class FailoverTests
         await Servers.UntilAsync(async () => await PostgresServer.ExecuteAsync(primary.Connection("postgres"),
             "SELECT count(*) FROM pg_stat_replication") is 0L);
         for (int i = 4; i <= 6; i++)
-            await chat.SayUntilHeardAsync($"{i}", $"{i}");
-        await other.HearTextsAsync(6);
+            await chat.SayUntilReceivedAsync($"{i}", $"{i}");
+        await other.ReceiveTextsAsync(6);
         string epoch = other.Epoch;
         await primary.KillAsync();
         await standby.PromoteAsync();
         foreach (Peer peer in (Peer[])[chat, other])
         {
-            JsonObject hello = await peer.HearAsync(TimeSpan.FromMinutes(1), "hello");
+            JsonObject hello = await peer.ReceiveAsync(TimeSpan.FromMinutes(1), "hello");
             Assert.That((string)hello["epoch"]!, Is.Not.EqualTo(epoch));
             Assert.That((bool?)hello["resumed"], Is.Not.True);
-            Assert.That(await peer.HearTextsAsync(3), Is.EqualTo(new[] { "1", "2", "3" }));
+            Assert.That(await peer.ReceiveTextsAsync(3), Is.EqualTo(new[] { "1", "2", "3" }));
         }
         Assert.That(other.Epoch, Is.EqualTo(chat.Epoch), "one other log");
-        Assert.That(await chat.SayUntilHeardAsync("4", "4"), Is.EqualTo(4), "what was lost is said again, as a page does");
+        Assert.That(await chat.SayUntilReceivedAsync("4", "4"), Is.EqualTo(4), "what was lost is said again, as a page does");
         using Peer late = await Peer.ChatAsync(b, $"epoch={epoch}&after=6");
-        Assert.That((bool?)(await late.HearAsync("hello"))["resumed"], Is.Null);
+        Assert.That((bool?)(await late.ReceiveAsync("hello"))["resumed"], Is.Null);
     }
 
     [Test]
@@ -72,17 +72,17 @@ public sealed class FailoverTests
         await using PostgresServer primary = await PostgresServer.StartAsync();
         using ChatServer first = Servers.Start(primary.Connection("postgres"));
         using Peer chat = await Peer.ChatAsync(first, "last=0");
-        await chat.SayUntilHeardAsync("1", "1");
+        await chat.SayUntilReceivedAsync("1", "1");
         await using PostgresServer standby = await PostgresServer.StartAsync(await primary.BackUpAsync(isStandby: true));
         using ChatServer server = Servers.Start(standby.Connection("postgres"));
         await server.IsReadyAsync(isReady: false);
         using Peer peer = await Peer.ChatAsync(server);
-        Assert.That(await peer.HearTextsAsync(1), Is.EqualTo(new[] { "1" }));
+        Assert.That(await peer.ReceiveTextsAsync(1), Is.EqualTo(new[] { "1" }));
         await peer.SayAsync("2", "2");
-        Assert.That((string)(await peer.HearAsync(TimeSpan.FromMinutes(1), "refused"))["reason"]!, Is.EqualTo("store_unavailable"));
+        Assert.That((string)(await peer.ReceiveAsync(TimeSpan.FromMinutes(1), "refused"))["reason"]!, Is.EqualTo("store_unavailable"));
         await primary.KillAsync();
         await standby.PromoteAsync();
-        Assert.That(await peer.SayUntilHeardAsync("2", "2"), Is.EqualTo(2));
+        Assert.That(await peer.SayUntilReceivedAsync("2", "2"), Is.EqualTo(2));
         await server.IsReadyAsync();
     }
 }

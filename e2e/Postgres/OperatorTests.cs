@@ -46,7 +46,7 @@ public sealed partial class OperatorTests
                 there = await Peer.ConnectAsync(new Uri($"ws://127.0.0.1:{ports[2]}/ws"), "chat.v1");
             using HttpResponseMessage posted = await http.PostAsync("/messages", new StringContent("through nginx"));
             Assert.That(posted.StatusCode, Is.EqualTo(HttpStatusCode.Created));
-            Assert.That(await here.HearTextsAsync(1), Is.EqualTo(await there.HearTextsAsync(1)));
+            Assert.That(await here.ReceiveTextsAsync(1), Is.EqualTo(await there.ReceiveTextsAsync(1)));
         }
         finally
         {

@@ -37,8 +37,8 @@ public sealed class PgBouncerTests
             if (i == 25)
                 await PostgresServer.ExecuteAsync(postgres.Connection("postgres"),
                     $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{direct.Database}'");
-            Assert.That(await says.SayUntilHeardAsync($"{i}", $"{i}"), Is.EqualTo(i + 1));
-            Assert.That((string)(await hears.HearAsync(TimeSpan.FromMinutes(1), "message"))["text"]!, Is.EqualTo($"{i}"));
+            Assert.That(await says.SayUntilReceivedAsync($"{i}", $"{i}"), Is.EqualTo(i + 1));
+            Assert.That((string)(await hears.ReceiveAsync(TimeSpan.FromMinutes(1), "message"))["text"]!, Is.EqualTo($"{i}"));
         }
     }
 

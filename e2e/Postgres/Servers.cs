@@ -50,14 +50,14 @@ static class Servers
     }
 
     /// <summary>Says it until it is acknowledged, as a page does; returns its seq.</summary>
-    public static async Task<long> SayUntilHeardAsync(this Peer peer, string key, string text)
+    public static async Task<long> SayUntilReceivedAsync(this Peer peer, string key, string text)
     {
         using CancellationTokenSource limit = Rig.Patience(TimeSpan.FromMinutes(1));
         await peer.SayAsync(key, text);
         while (true)
         {
             limit.Token.ThrowIfCancellationRequested();
-            JsonObject said = await peer.HearAsync(TimeSpan.FromMinutes(1), "message", "logged", "refused");
+            JsonObject said = await peer.ReceiveAsync(TimeSpan.FromMinutes(1), "message", "logged", "refused");
             if ((string?)said["key"] != key)
                 continue;
             if ((string)said["type"]! != "refused")

@@ -25,8 +25,8 @@ public sealed class ServersTests
             for (int i = 0; i < each; i++)
                 await peer.SayAsync($"plain {who}:{i}");
         })));
-        List<string>[] heard = await Task.WhenAll(chats.Select(peer => peer.HearTextsAsync(6 * each)));
-        List<string>[] heardPlain = await Task.WhenAll(plains.Select(peer => peer.HearTextsAsync(6 * each, plain: true)));
+        List<string>[] heard = await Task.WhenAll(chats.Select(peer => peer.ReceiveTextsAsync(6 * each)));
+        List<string>[] heardPlain = await Task.WhenAll(plains.Select(peer => peer.ReceiveTextsAsync(6 * each, plain: true)));
         foreach (List<string> texts in heard)
             Assert.That(texts, Is.EqualTo(heard[0]));
         foreach (List<string> texts in heardPlain)
@@ -49,17 +49,17 @@ public sealed class ServersTests
         for (int i = 1; i <= 50; i++)
         {
             await here.SayAsync($"k{i}", $"{i}");
-            JsonObject seen = await here.HearMessageAsync();
+            JsonObject seen = await here.ReceiveMessageAsync();
             // At once: the other server may not have heard of it yet.
             using Peer resumed = await Peer.ChatAsync(b, $"epoch={here.Epoch}&after={seen["seq"]}&at={seen["at"]}");
-            JsonObject hello = await resumed.HearAsync("hello");
+            JsonObject hello = await resumed.ReceiveAsync("hello");
             Assert.That(((bool?)hello["resumed"], (long)hello["next"]!), Is.EqualTo((true, i + 1L)));
             await resumed.SayAsync($"k{i}", $"{i}");
-            Assert.That((long)(await resumed.HearAsync("logged"))["seq"]!, Is.EqualTo(i), "said again elsewhere it is there once");
+            Assert.That((long)(await resumed.ReceiveAsync("logged"))["seq"]!, Is.EqualTo(i), "said again elsewhere it is there once");
         }
-        Assert.That(await there.HearTextsAsync(50), Is.EqualTo(Enumerable.Range(1, 50).Select(i => $"{i}")));
+        Assert.That(await there.ReceiveTextsAsync(50), Is.EqualTo(Enumerable.Range(1, 50).Select(i => $"{i}")));
         await here.SayAsync("k1", "another text");
-        Assert.That((string)(await here.HearAsync("refused"))["reason"]!, Is.EqualTo("key_taken"));
+        Assert.That((string)(await here.ReceiveAsync("refused"))["reason"]!, Is.EqualTo("key_taken"));
     }
 
     [Test]
@@ -96,14 +96,14 @@ public sealed class ServersTests
             await IsThereAsync(ana, ["Ana", "Bob"]);
             await IsThereAsync(bob, ["Ana", "Bob"]);
             using (Peer late = await Peer.ChatAsync(a, "name=Late"))
-                Assert.That((int)(await late.HearAsync("hello"))["online"]!, Is.EqualTo(3));
+                Assert.That((int)(await late.ReceiveAsync("hello"))["online"]!, Is.EqualTo(3));
             JsonObject? typing = null;
             using CancellationTokenSource limit = Rig.Patience();
             while (typing is null) // which may be lost
             {
                 await bob.SayAsync("""{"type":"typing"}""");
                 await bob.SayAsync("""{"type":"nothing"}""");
-                await bob.HearAsync("refused");
+                await bob.ReceiveAsync("refused");
                 limit.Token.ThrowIfCancellationRequested();
                 typing = await TypingAsync(ana);
             }
@@ -118,7 +118,7 @@ public sealed class ServersTests
         static async Task<JsonObject?> TypingAsync(Peer peer)
         {
             await peer.SayAsync("""{"type":"nothing"}""");
-            JsonObject said = await peer.HearAsync("typing", "refused");
+            JsonObject said = await peer.ReceiveAsync("typing", "refused");
             return (string)said["type"]! == "typing" ? said : null;
         }
     }
@@ -127,7 +127,7 @@ public sealed class ServersTests
     {
         JsonObject presence;
         do
-            presence = await peer.HearAsync(TimeSpan.FromMinutes(1), "presence");
+            presence = await peer.ReceiveAsync(TimeSpan.FromMinutes(1), "presence");
         while (!presence["names"]!.AsArray().Select(name => (string)name!).Order().SequenceEqual(names));
         Assert.That((int)presence["online"]!, Is.EqualTo(names.Length));
     }

@@ -63,19 +63,19 @@ public sealed class ProxyTests(string kind) : IDisposable
         using StreamReader events = new(await _http.GetStreamAsync("/events?last=0"));
 
         await plain.SayAsync("by a socket");
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : by a socket"));
-        Assert.That((string)(await chat.HearMessageAsync())["text"]!, Is.EqualTo("by a socket"));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : by a socket"));
+        Assert.That((string)(await chat.ReceiveMessageAsync())["text"]!, Is.EqualTo("by a socket"));
         Assert.That(await NextEventAsync(events), Is.EqualTo("by a socket"));
 
         string longest = new('x', 60_000);
         await chat.SayAsync("k", longest);
-        Assert.That(await plain.HearAsync(), Does.EndWith(longest));
+        Assert.That(await plain.ReceiveAsync(), Does.EndWith(longest));
         Assert.That(await NextEventAsync(events), Is.EqualTo(longest));
 
         using HttpResponseMessage posted =
             await _http.PostAsync("/messages", new FormUrlEncodedContent([new("text", "by a form"), new("name", "Ana")]));
         Assert.That(posted.StatusCode, Is.EqualTo(HttpStatusCode.Created));
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client (Ana) : by a form"));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client (Ana) : by a form"));
         Assert.That(await NextEventAsync(events), Is.EqualTo("by a form"));
 
         await chat.CloseAsync();
@@ -89,7 +89,7 @@ public sealed class ProxyTests(string kind) : IDisposable
         using (Peer peer = await SocketAsync(null, own))
         {
             await peer.SayAsync("from the page");
-            Assert.That(await peer.HearAsync(), Is.EqualTo("Message d'un client : from the page"));
+            Assert.That(await peer.ReceiveAsync(), Is.EqualTo("Message d'un client : from the page"));
         }
         foreach (string foreign in (string[])["https://elsewhere.example", "https://chat.example.elsewhere.example", "null"])
             Assert.That(async () => await SocketAsync(null, foreign), Throws.InstanceOf<WebSocketException>().With.Message.Contain("403"));
@@ -107,8 +107,8 @@ public sealed class ProxyTests(string kind) : IDisposable
     {
         using Peer plain = await SocketAsync(null), chat = await SocketAsync("chat.v1");
         using StreamReader events = new(await _http!.GetStreamAsync("/events?last=0"));
-        Task<string?> heard = plain.HearAsync(TimeSpan.FromSeconds(s_silence + 20)); // a pending receive answers pings
-        Task<JsonObject> told = chat.HearAsync(TimeSpan.FromSeconds(s_silence + 20), "message");
+        Task<string?> heard = plain.ReceiveAsync(TimeSpan.FromSeconds(s_silence + 20)); // a pending receive answers pings
+        Task<JsonObject> told = chat.ReceiveAsync(TimeSpan.FromSeconds(s_silence + 20), "message");
         using (var silence = new PeriodicTimer(TimeSpan.FromSeconds(s_silence))) // what is tested
             await silence.WaitForNextTickAsync();
         await plain.SayAsync("still there?");

@@ -45,8 +45,8 @@ public sealed class SoakTests
                 string text = $"{who}-{visit}-{said} {new string('x', random.Next(2000))}";
                 await (isChat ? peer.SayAsync($"{who}-{visit}-{said}", text) : peer.SayAsync(text));
                 while (isChat
-                    ? (string)(await peer.HearMessageAsync())["text"]! != text
-                    : await peer.HearAsync() != $"Message d'un client (person-{who}) : {text}") { }
+                    ? (string)(await peer.ReceiveMessageAsync())["text"]! != text
+                    : await peer.ReceiveAsync() != $"Message d'un client (person-{who}) : {text}") { }
             }
             if (random.Next(4) > 0)
                 await peer.CloseAsync();

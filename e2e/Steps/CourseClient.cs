@@ -26,7 +26,7 @@ static class CourseClient
                     """);
         using Peer peer = await Peer.ConnectAsync(address, subprotocol: null);
         await peer.SayAsync("Hello, WebSocket Server!");
-        string? received = await peer.HearAsync();
+        string? received = await peer.ReceiveAsync();
         await peer.CloseAsync();
         return received;
     }

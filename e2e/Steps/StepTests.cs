@@ -30,16 +30,16 @@ public sealed partial class StepTests
         foreach (string text in (string[])["", "déjà vu 😀", "deux\nlignes"])
         {
             await ana.SayAsync(text);
-            Assert.That(await ana.HearAsync(), Is.EqualTo("Message d'un client : " + text));
-            Assert.That(await zoe.HearAsync(), Is.EqualTo("Message d'un client : " + text));
+            Assert.That(await ana.ReceiveAsync(), Is.EqualTo("Message d'un client : " + text));
+            Assert.That(await zoe.ReceiveAsync(), Is.EqualTo("Message d'un client : " + text));
         }
         await ana.SayAsync("en mor"u8.ToArray(), WebSocketMessageType.Text, endOfMessage: false);
         await ana.SayAsync("ceaux"u8.ToArray(), WebSocketMessageType.Text);
-        Assert.That(await zoe.HearAsync(), Is.EqualTo("Message d'un client : en morceaux"));
+        Assert.That(await zoe.ReceiveAsync(), Is.EqualTo("Message d'un client : en morceaux"));
 
         await ana.CloseAsync(); // returns when the server has answered with a close frame
         await zoe.SayAsync(new byte[8 * 1024 + 1], WebSocketMessageType.Text);
-        Assert.That(await zoe.HearAsync(), Is.Null, "too long: closed");
+        Assert.That(await zoe.ReceiveAsync(), Is.Null, "too long: closed");
     }
 
     [TestCase("1-naive"), TestCase("2-queues"), TestCase("3-log")]
@@ -65,7 +65,7 @@ public sealed partial class StepTests
         {
             Assert.That(said++, Is.LessThan(Filling), "the buffers are full at some point");
             await ana.SayAsync(s_filler);
-            echo = ana.HearAsync();
+            echo = ana.ReceiveAsync();
         }
         while (await ComesAsync(echo));
 
@@ -75,7 +75,7 @@ public sealed partial class StepTests
         Task heard = UntilAsync(zoe, "Message d'un client : Il y a quelqu'un ?");
         Assert.That(await ComesAsync(heard), Is.False, "nobody hears anything");
 
-        while (await laptop.HearAsync() != "Message d'un client : Il y a quelqu'un ?") { } // the lid opens
+        while (await laptop.ReceiveAsync() != "Message d'un client : Il y a quelqu'un ?") { } // the lid opens
         await heard;
     }
 
@@ -87,11 +87,11 @@ public sealed partial class StepTests
         using RawPeer laptop = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
         int said = 0;
         while (said < Filling)
-            await SayAndHearAsync(ana, said++); // nobody waits for the laptop
+            await SayAndReceiveAsync(ana, said++); // nobody waits for the laptop
 
         Task<int> reading = ReadAsync(laptop); // the lid opens
         while (!reading.IsCompleted)
-            await SayAndHearAsync(ana, said++); // how much was lost is told with the next message
+            await SayAndReceiveAsync(ana, said++); // how much was lost is told with the next message
         Assert.That(await reading, Is.GreaterThan(0));
 
         // Reads consecutive messages up to the first loss, and the message after it; returns how many were lost.
@@ -99,11 +99,11 @@ public sealed partial class StepTests
         {
             for (int next = 0; ; next++)
             {
-                string text = await laptop.HearAsync();
+                string text = await laptop.ReceiveAsync();
                 if (Loss().Match(text) is { Success: true } loss)
                 {
                     int lost = int.Parse(loss.Groups[1].ValueSpan, null);
-                    Assert.That(NumberOf(await laptop.HearAsync()), Is.EqualTo(next + lost));
+                    Assert.That(NumberOf(await laptop.ReceiveAsync()), Is.EqualTo(next + lost));
                     return lost;
                 }
                 Assert.That(NumberOf(text), Is.EqualTo(next));
@@ -118,9 +118,9 @@ public sealed partial class StepTests
         using Peer ana = await ConnectAsync(step);
         using RawPeer laptop = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
         for (int i = 0; i < Filling; i++)
-            await SayAndHearAsync(ana, i);
+            await SayAndReceiveAsync(ana, i);
         for (int i = 0; i < Filling; i++)
-            Assert.That(NumberOf(await laptop.HearAsync()), Is.EqualTo(i));
+            Assert.That(NumberOf(await laptop.ReceiveAsync()), Is.EqualTo(i));
     }
 
     [Test]
@@ -132,32 +132,32 @@ public sealed partial class StepTests
         using RawPeer plain = await UpgradeAsync(step, receiveBuffer: ReceiveBuffer);
         using RawPeer json = await UpgradeAsync(step, more: "\nSec-WebSocket-Protocol: chat.v1", receiveBuffer: ReceiveBuffer);
         for (int i = 0; i < Filling; i++)
-            await SayAndHearAsync(ana, i);
+            await SayAndReceiveAsync(ana, i);
         for (int i = 0; i < Retained; i++)
         {
             await ana.SayAsync("après");
-            await ana.HearAsync();
+            await ana.ReceiveAsync();
         }
 
         int next = 0;
         InvalidOperationException? closed = await Assert.ThrowsAsync<InvalidOperationException>(async () =>
         {
             for (; ; next++)
-                Assert.That(NumberOf(await plain.HearAsync()), Is.EqualTo(next));
+                Assert.That(NumberOf(await plain.ReceiveAsync()), Is.EqualTo(next));
         });
         Assert.That(closed!.Message, Does.StartWith("closed"));
         Assert.That(next, Is.LessThan(Filling));
 
-        Assert.That((string)(await HearAsync())["type"]!, Is.EqualTo("hello"));
-        JsonObject said = await HearAsync();
-        for (int seq = 1; (string)said["type"]! == "message"; seq++, said = await HearAsync())
+        Assert.That((string)(await ReceiveAsync())["type"]!, Is.EqualTo("hello"));
+        JsonObject said = await ReceiveAsync();
+        for (int seq = 1; (string)said["type"]! == "message"; seq++, said = await ReceiveAsync())
             Assert.That((int)said["seq"]!, Is.EqualTo(seq));
         Assert.That((string)said["type"]!, Is.EqualTo("gap"));
         Assert.That((int)said["to"]!, Is.EqualTo(Filling), "what is still retained begins there");
         for (int seq = Filling + 1; seq <= Filling + Retained; seq++)
-            Assert.That((int)(await HearAsync())["seq"]!, Is.EqualTo(seq));
+            Assert.That((int)(await ReceiveAsync())["seq"]!, Is.EqualTo(seq));
 
-        async Task<JsonObject> HearAsync() => JsonNode.Parse(await json.HearAsync())!.AsObject();
+        async Task<JsonObject> ReceiveAsync() => JsonNode.Parse(await json.ReceiveAsync())!.AsObject();
     }
 
     [Test]
@@ -168,24 +168,24 @@ public sealed partial class StepTests
         string epoch;
         using (Peer ana = await ConnectAsync(step, "chat.v1"))
         {
-            await ana.HearAsync("hello");
+            await ana.ReceiveAsync("hello");
             epoch = ana.Epoch;
             await ana.SayAsync("k1", "avant");
-            Assert.That((int)(await ana.HearMessageAsync())["seq"]!, Is.EqualTo(1));
+            Assert.That((int)(await ana.ReceiveMessageAsync())["seq"]!, Is.EqualTo(1));
             ana.Cut();
         }
         await zoe.SayAsync("pendant");
 
         using Peer back = await ConnectAsync(step, "chat.v1", $"epoch={epoch}&after=1");
-        JsonObject hello = await back.HearAsync("hello");
+        JsonObject hello = await back.ReceiveAsync("hello");
         Assert.That((bool)hello["resumed"]!, Is.True);
         await back.SayAsync("k1", "avant"); // as if it had not seen it
         await back.SayAsync("k2", "après");
-        Assert.That(await back.HearTextsAsync(2), Is.EqualTo(new[] { "pendant", "après" }));
+        Assert.That(await back.ReceiveTextsAsync(2), Is.EqualTo(new[] { "pendant", "après" }));
 
         using Peer late = await ConnectAsync(step, "chat.v1", "epoch=another&after=1");
-        Assert.That((bool)(await late.HearAsync("hello"))["resumed"]!, Is.False);
-        Assert.That(await late.HearTextsAsync(3), Is.EqualTo(new[] { "avant", "pendant", "après" }));
+        Assert.That((bool)(await late.ReceiveAsync("hello"))["resumed"]!, Is.False);
+        Assert.That(await late.ReceiveTextsAsync(3), Is.EqualTo(new[] { "avant", "pendant", "après" }));
     }
 
     [Test]
@@ -197,7 +197,7 @@ public sealed partial class StepTests
         step.Dispose();
         using Step again = await step.StartAgainAsync();
         using Peer after = await ConnectAsync(again, "chat.v1", $"epoch={epoch}&after=0");
-        JsonObject hello = await after.HearAsync("hello");
+        JsonObject hello = await after.ReceiveAsync("hello");
         Assert.That(((bool)hello["resumed"]!, (int)hello["next"]!), Is.EqualTo((false, 1)), "another log, and empty");
         Assert.That(after.Epoch, Is.Not.EqualTo(epoch));
 
@@ -207,15 +207,15 @@ public sealed partial class StepTests
         await server.DisposeAsync();
         await using ChatServer serverAgain = server.StartAgain();
         using Peer afterIt = await Peer.ChatAsync(serverAgain, $"epoch={epoch}&after=0");
-        Assert.That(await afterIt.HearTextsAsync(1), Is.EqualTo(new[] { "à retenir" }));
+        Assert.That(await afterIt.ReceiveTextsAsync(1), Is.EqualTo(new[] { "à retenir" }));
         Assert.That(afterIt.Epoch, Is.EqualTo(epoch));
 
         static async Task<string> SayAsync(Uri address)
         {
             using Peer ana = await Peer.ConnectAsync(address, "chat.v1");
-            await ana.HearAsync("hello");
+            await ana.ReceiveAsync("hello");
             await ana.SayAsync("k", "à retenir");
-            await ana.HearMessageAsync();
+            await ana.ReceiveMessageAsync();
             return ana.Epoch;
         }
     }
@@ -234,17 +234,17 @@ public sealed partial class StepTests
         return peer;
     }
 
-    static async Task SayAndHearAsync(Peer peer, int number)
+    static async Task SayAndReceiveAsync(Peer peer, int number)
     {
         await peer.SayAsync($"{number}:{s_filler}");
-        Assert.That(NumberOf(await peer.HearAsync()), Is.EqualTo(number));
+        Assert.That(NumberOf(await peer.ReceiveAsync()), Is.EqualTo(number));
     }
 
     static int NumberOf(string? text) => int.Parse(Numbered().Match(text!).Groups[1].ValueSpan, null);
 
     static async Task UntilAsync(Peer peer, string text)
     {
-        while (await peer.HearAsync() is { } heard)
+        while (await peer.ReceiveAsync() is { } heard)
             if (heard == text)
                 return;
         throw new InvalidOperationException("closed");

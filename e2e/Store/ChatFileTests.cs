@@ -1,7 +1,5 @@
 using System.Text;
-using ChatMinimal.Sqlite;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Store;
@@ -77,8 +75,7 @@ public sealed class ChatFileTests
             _ = Ask(file, $"{s_schemas[version - 1]}; {InEach}; PRAGMA user_version = {version}");
             before = Ask(file, "SELECT room, seq, at, name, text, key FROM message ORDER BY room, seq");
         }
-        using (var store = new SqliteStore(new ChatOptions { Database = folder.File }, TimeProvider.System,
-            NullLogger<SqliteStore>.Instance))
+        using (var store = Started.Sqlite(new ChatOptions { Database = folder.File }))
         {
             Assert.That(await store.OpenAsync("salon", default), Is.EqualTo(new LogHead("ours", 2, 5)));
             Assert.That(await store.OpenAsync("atelier", default), Is.EqualTo(new LogHead("theirs", 1, 2)));

@@ -20,7 +20,7 @@ public sealed class DamageTests : IDisposable
 
     SqliteStore Open(int keepMessages = 0, TimeProvider? clock = null)
     {
-        var store = new SqliteStore(new ChatOptions { Database = _folder.File, KeepMessages = keepMessages }, clock
+        var store = Started.Sqlite(new ChatOptions { Database = _folder.File, KeepMessages = keepMessages }, clock
             ?? TimeProvider.System, _lines);
         _open.Add(store);
         return store;

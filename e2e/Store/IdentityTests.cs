@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Text;
 using ChatMinimal.Sqlite;
 using Microsoft.Data.Sqlite;
-using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Store;
@@ -22,8 +21,7 @@ public sealed class IdentityTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     static SqliteStore Open(string file, bool isDurable = false) =>
-        new(new ChatOptions { Database = file, Durability = isDurable ? "full" : "normal" }, TimeProvider.System,
-            NullLogger<SqliteStore>.Instance);
+        Started.Sqlite(new ChatOptions { Database = file, Durability = isDurable ? "full" : "normal" });
 
     SqliteStore Open() => Open(File);
 
@@ -207,8 +205,7 @@ public sealed class IdentityTests : IDisposable
     [Test]
     public async Task Below_so_many_free_bytes_messages_are_refused()
     {
-        using var store = new SqliteStore(new ChatOptions { Database = File, MinFreeBytes = long.MaxValue }, TimeProvider.System,
-            NullLogger<SqliteStore>.Instance);
+        using var store = Started.Sqlite(new ChatOptions { Database = File, MinFreeBytes = long.MaxValue });
         Assert.That(async () => await SayAsync(store, "1"),
             Throws.InstanceOf<StoreUnavailableException>().With.Message.Contains("free on the disk"));
         Assert.That(await TextsAsync(store), Is.Empty);

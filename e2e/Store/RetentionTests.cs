@@ -1,6 +1,4 @@
 using System.Text;
-using ChatMinimal.Sqlite;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 
@@ -25,7 +23,7 @@ public sealed class RetentionTests(string kind) : IDisposable
         var options = new ChatOptions { Database = _folder.File, KeepDays = keepDays };
         return _store = kind == "memory"
             ? new MemoryStore(options, _clock)
-            : new SqliteStore(options, _clock, NullLogger<SqliteStore>.Instance);
+            : Started.Sqlite(options, _clock);
     }
 
     [Test]

@@ -1,7 +1,6 @@
 using System.Text;
 using ChatMinimal.E2E.Postgres;
 using ChatMinimal.Postgres;
-using ChatMinimal.Sqlite;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
@@ -36,7 +35,7 @@ public sealed class StoreContractTests(string kind) : IDisposable
         IMessageStore store = kind switch
         {
             "memory" => new MemoryStore(options, TimeProvider.System),
-            "sqlite" => new SqliteStore(options, TimeProvider.System, NullLogger<SqliteStore>.Instance),
+            "sqlite" => Started.Sqlite(options),
             _ => new PostgresStore(_database, options, TimeProvider.System, NullLogger<PostgresStore>.Instance),
         };
         if (store is IDisposable disposable)

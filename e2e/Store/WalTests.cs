@@ -15,7 +15,7 @@ public sealed class WalTests
         using var folder = new ChatFolder();
         var lines = new Lines();
         var wal = new FileInfo(folder.File + "-wal");
-        using var store = new SqliteStore(new ChatOptions { Database = folder.File, MinFreeBytes = 0, KeepMessages = 1 },
+        using var store = Started.Sqlite(new ChatOptions { Database = folder.File, MinFreeBytes = 0, KeepMessages = 1 },
             TimeProvider.System, lines);
         using var other = new SqliteConnection($"Data Source={folder.File};Pooling=False");
         other.Open();

@@ -27,8 +27,8 @@ public sealed class BroadcastTests
                     await peer.SayAsync($"c{who}-{i}", $"c{who}:{i}");
             })]);
 
-        List<string>[] heardPlain = await Task.WhenAll(plain.Select(peer => peer.HearTextsAsync(5 * Each, plain: true)));
-        List<string>[] heardChat = await Task.WhenAll(chat.Select(peer => peer.HearTextsAsync(5 * Each)));
+        List<string>[] heardPlain = await Task.WhenAll(plain.Select(peer => peer.ReceiveTextsAsync(5 * Each, plain: true)));
+        List<string>[] heardChat = await Task.WhenAll(chat.Select(peer => peer.ReceiveTextsAsync(5 * Each)));
         List<string> order = heardChat[0];
         Assert.That(order, Is.Unique);
         Assert.That(heardChat[1], Is.EqualTo(order), "one order for all");
@@ -39,9 +39,9 @@ public sealed class BroadcastTests
 
         await plain[0].SayAsync("fin");
         foreach (Peer peer in plain)
-            Assert.That(await peer.HearAsync(), Is.EqualTo("Message d'un client : fin"), "nothing came twice");
+            Assert.That(await peer.ReceiveAsync(), Is.EqualTo("Message d'un client : fin"), "nothing came twice");
         foreach (Peer peer in chat)
-            Assert.That((int)(await peer.HearMessageAsync())["seq"]!, Is.EqualTo(5 * Each + 1));
+            Assert.That((int)(await peer.ReceiveMessageAsync())["seq"]!, Is.EqualTo(5 * Each + 1));
     }
 
     [Test]
@@ -55,13 +55,13 @@ public sealed class BroadcastTests
         using Peer alsoByDefault = await Peer.PlainAsync(server, "room=salon");
 
         await inside.SayAsync("for a");
-        Assert.That(await inside.HearAsync(), Is.EqualTo("Message d'un client : for a"));
-        Assert.That((string)(await alsoInside.HearMessageAsync())["text"]!, Is.EqualTo("for a"));
+        Assert.That(await inside.ReceiveAsync(), Is.EqualTo("Message d'un client : for a"));
+        Assert.That((string)(await alsoInside.ReceiveMessageAsync())["text"]!, Is.EqualTo("for a"));
         await outside.SayAsync("for b");
-        Assert.That(await outside.HearAsync(), Is.EqualTo("Message d'un client : for b"));
+        Assert.That(await outside.ReceiveAsync(), Is.EqualTo("Message d'un client : for b"));
         await byDefault.SayAsync("for salon");
-        Assert.That(await byDefault.HearAsync(), Is.EqualTo("Message d'un client : for salon"));
-        Assert.That(await alsoByDefault.HearAsync(), Is.EqualTo("Message d'un client : for salon"));
+        Assert.That(await byDefault.ReceiveAsync(), Is.EqualTo("Message d'un client : for salon"));
+        Assert.That(await alsoByDefault.ReceiveAsync(), Is.EqualTo("Message d'un client : for salon"));
     }
 
     [Test]
@@ -71,21 +71,21 @@ public sealed class BroadcastTests
         using (Peer before = await Peer.PlainAsync(server))
         {
             await before.SayAsync("history");
-            await before.HearAsync();
+            await before.ReceiveAsync();
         }
         using Peer plain = await Peer.PlainAsync(server, "last=50&after=0");
-        Task<string?> firstHeard = plain.HearAsync();
+        Task<string?> firstReceived = plain.ReceiveAsync();
         using Peer lively = await Peer.ChatAsync(server, "name=Ana");
-        await lively.HearAsync("hello");
+        await lively.ReceiveAsync("hello");
         await lively.SayAsync("""{"type":"typing"}""");
         await lively.SayAsync("""{"type":"name","name":"Béa"}""");
         using (await Peer.ChatAsync(server, "name=Cid"))
-            await lively.HearAsync("beat"); // more than a second of comings, goings and silence
-        await lively.HearAsync("beat");
+            await lively.ReceiveAsync("beat"); // more than a second of comings, goings and silence
+        await lively.ReceiveAsync("beat");
 
         await lively.SayAsync("k", "at last");
 
-        Assert.That(await firstHeard, Is.EqualTo("Message d'un client (Béa) : at last"));
+        Assert.That(await firstReceived, Is.EqualTo("Message d'un client (Béa) : at last"));
     }
 
     [Test]
@@ -99,7 +99,7 @@ public sealed class BroadcastTests
             for (int i = 0; !enough.IsCancellationRequested; i++)
             {
                 await speaker.SayAsync($"{i}");
-                await speaker.HearAsync();
+                await speaker.ReceiveAsync();
             }
         });
         for (int round = 0; round < 30; round++)
@@ -108,7 +108,7 @@ public sealed class BroadcastTests
             await late.SayAsync("me");
             var heard = new List<string>();
             do
-                heard.Add(await late.HearAsync() ?? throw new InvalidOperationException("closed"));
+                heard.Add(await late.ReceiveAsync() ?? throw new InvalidOperationException("closed"));
             while (heard[^1] != "Message d'un client : me");
             int[] numbers = [.. heard[..^1].Where(text => !text.EndsWith("me", StringComparison.Ordinal))
                 .Select(text => int.Parse(text.Split(' ')[^1], null))];
@@ -133,13 +133,13 @@ public sealed class BroadcastTests
         using Peer chat = await Peer.ChatAsync(server);
 
         await plain.SayAsync(text);
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : " + text));
-        Assert.That((string)(await chat.HearMessageAsync())["text"]!, Is.EqualTo(text));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : " + text));
+        Assert.That((string)(await chat.ReceiveMessageAsync())["text"]!, Is.EqualTo(text));
         if (string.IsNullOrWhiteSpace(text))
             return; // chat.v1 refuses it
         await chat.SayAsync("k", text);
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : " + text));
-        Assert.That((string)(await chat.HearMessageAsync())["text"]!, Is.EqualTo(text));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : " + text));
+        Assert.That((string)(await chat.ReceiveMessageAsync())["text"]!, Is.EqualTo(text));
     }
 
     [Test]
@@ -151,7 +151,7 @@ public sealed class BroadcastTests
         for (int i = 0; i < text.Length; i++)
             await plain.SayAsync(text.AsMemory(i, 1), WebSocketMessageType.Text, endOfMessage: false);
         await plain.SayAsync(ReadOnlyMemory<byte>.Empty, WebSocketMessageType.Text);
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client : a😀é"));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client : a😀é"));
     }
 
     [Test]
@@ -161,8 +161,8 @@ public sealed class BroadcastTests
         using Peer named = await Peer.PlainAsync(server, "name=" + Uri.EscapeDataString("Zoé <b>"));
         using Peer chat = await Peer.ChatAsync(server);
         await named.SayAsync("salut");
-        Assert.That(await named.HearAsync(), Is.EqualTo("Message d'un client (Zoé <b>) : salut"));
-        Assert.That((string)(await chat.HearMessageAsync())["name"]!, Is.EqualTo("Zoé <b>"));
+        Assert.That(await named.ReceiveAsync(), Is.EqualTo("Message d'un client (Zoé <b>) : salut"));
+        Assert.That((string)(await chat.ReceiveMessageAsync())["name"]!, Is.EqualTo("Zoé <b>"));
     }
 
     [TestCase("/"), TestCase("/?room=salon"), TestCase("/ws")]
@@ -192,7 +192,7 @@ public sealed class BroadcastTests
         for (int room = 0; room < names.Length; room++)
             for (int i = 0; i < 100; i++)
             {
-                JsonObject message = await peers[room].HearMessageAsync();
+                JsonObject message = await peers[room].ReceiveMessageAsync();
                 Assert.That((string)message["text"]!, Is.EqualTo($"{names[room]}:{i}"));
                 Assert.That((int)message["seq"]!, Is.EqualTo(i + 1));
             }

@@ -12,16 +12,16 @@ public sealed class ChatV1Tests
     {
         using var server = ChatServer.Start();
         using Peer first = await Peer.ChatAsync(server, "room=cours");
-        string hello = (await first.HearAsync())!;
+        string hello = (await first.ReceiveAsync())!;
         string epoch = (string)JsonNode.Parse(hello)!["epoch"]!;
         Assert.That(hello, Is.EqualTo(
             $$$"""{"type":"hello","room":"cours","epoch":"{{{epoch}}}","first":1,"next":1,"online":1,"limits":{"message":65536,"name":32}}"""));
         Assert.That(epoch, Is.Not.Empty);
 
         await first.SayAsync("a", "un");
-        await first.HearMessageAsync();
+        await first.ReceiveMessageAsync();
         using Peer second = await Peer.ChatAsync(server, "room=cours");
-        Assert.That(await second.HearAsync(), Is.EqualTo(
+        Assert.That(await second.ReceiveAsync(), Is.EqualTo(
             $$$"""{"type":"hello","room":"cours","epoch":"{{{epoch}}}","first":1,"next":2,"online":2,"limits":{"message":65536,"name":32}}"""));
     }
 
@@ -30,10 +30,10 @@ public sealed class ChatV1Tests
     {
         using var server = ChatServer.Start();
         using Peer peer = await Peer.ChatAsync(server, "name=Ana");
-        await peer.HearAsync("hello");
+        await peer.ReceiveAsync("hello");
         DateTime before = DateTime.UtcNow;
         await peer.SayAsync("k-1", "salut");
-        JsonObject message = await peer.HearMessageAsync();
+        JsonObject message = await peer.ReceiveMessageAsync();
         var at = (string)message["at"]!;
         Assert.That(message.ToJsonString(), Is.EqualTo($$"""{"type":"message","seq":1,"at":"{{at}}","name":"Ana","text":"salut","key":"k-1"}"""));
         Assert.That(at, Does.EndWith("Z"));
@@ -47,11 +47,11 @@ public sealed class ChatV1Tests
         using Peer talker = await Peer.ChatAsync(server);
         await SayAsync(talker, 1, 120);
         using Peer late = await Peer.ChatAsync(server, query);
-        JsonObject hello = await late.HearAsync("hello");
+        JsonObject hello = await late.ReceiveAsync("hello");
         Assert.That((int)hello["next"]!, Is.EqualTo(121));
         await talker.SayAsync("live", "live");
         for (int seq = 121 - expected; seq <= 121; seq++)
-            Assert.That((int)(await late.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(seq), "history and live are one read");
+            Assert.That((int)(await late.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(seq), "history and live are one read");
     }
 
     [Test]
@@ -72,7 +72,7 @@ public sealed class ChatV1Tests
             int messages = 0;
             do
             {
-                said = await peer.HearAsync("message", "logged");
+                said = await peer.ReceiveAsync("message", "logged");
                 if ((string)said["type"]! == "message")
                     messages++;
                 else
@@ -83,7 +83,7 @@ public sealed class ChatV1Tests
             Assert.That(messages, Is.EqualTo(2));
         }
         using Peer last = await Peer.ChatAsync(server);
-        Assert.That((int)(await last.HearAsync("hello"))["next"]!, Is.EqualTo(3));
+        Assert.That((int)(await last.ReceiveAsync("hello"))["next"]!, Is.EqualTo(3));
         Assert.That(logged, Is.LessThanOrEqualTo(99));
     }
 
@@ -110,11 +110,11 @@ public sealed class ChatV1Tests
     {
         using var server = ChatServer.Start(("MaxMessageBytes", 10), ("KeepAliveSeconds", 60));
         using Peer peer = await Peer.ChatAsync(server);
-        await peer.HearAsync("hello");
+        await peer.ReceiveAsync("hello");
         await peer.SayAsync(said);
-        Assert.That((await peer.HearAsync("refused")).ToJsonString(), Is.EqualTo(JsonNode.Parse(answer)!.ToJsonString()));
+        Assert.That((await peer.ReceiveAsync("refused")).ToJsonString(), Is.EqualTo(JsonNode.Parse(answer)!.ToJsonString()));
         await peer.SayAsync("good", "0123456789");
-        Assert.That((int)(await peer.HearMessageAsync())["seq"]!, Is.EqualTo(1), "what was refused is not in the log");
+        Assert.That((int)(await peer.ReceiveMessageAsync())["seq"]!, Is.EqualTo(1), "what was refused is not in the log");
     }
 
     [Test]
@@ -124,11 +124,11 @@ public sealed class ChatV1Tests
         using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(store));
         using Peer peer = await Peer.ChatAsync(server);
         await peer.SayAsync("k", "hello?");
-        Assert.That((await peer.HearAsync("refused")).ToJsonString(), Is.EqualTo(
+        Assert.That((await peer.ReceiveAsync("refused")).ToJsonString(), Is.EqualTo(
             """{"type":"refused","key":"k","reason":"store_unavailable","detail":"the server cannot commit messages now, send it again later"}"""));
         store.IsDown = false;
         await peer.SayAsync("k", "hello?");
-        Assert.That(await peer.HearTextsAsync(1), Is.EqualTo(new[] { "hello?" }));
+        Assert.That(await peer.ReceiveTextsAsync(1), Is.EqualTo(new[] { "hello?" }));
     }
 
     [Test]
@@ -138,7 +138,7 @@ public sealed class ChatV1Tests
         using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(store).AddSingleton<TimeProvider>(clock));
         using Peer peer = await Peer.PlainAsync(server);
         await peer.SayAsync("hello?");
-        Task<string?> heard = peer.HearAsync();
+        Task<string?> heard = peer.ReceiveAsync();
         Assert.That(await clock.PassUntilAsync(heard), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(10)));
         Assert.That(await heard, Is.Null);
         Assert.That(((int)peer.CloseStatus!, peer.CloseReason), Is.EqualTo((1013, "the server cannot commit messages now")));
@@ -154,9 +154,9 @@ public sealed class ChatV1Tests
         await peer.SayAsync("2", "two");
         await peer.SayAsync("""{"type":"name","name":""}""");
         await peer.SayAsync("3", "three");
-        Assert.That((string?)(await peer.HearMessageAsync())["name"], Is.EqualTo("Ana"));
-        Assert.That((string?)(await peer.HearMessageAsync())["name"], Is.EqualTo("Béa"));
-        Assert.That((await peer.HearMessageAsync()).ContainsKey("name"), Is.False);
+        Assert.That((string?)(await peer.ReceiveMessageAsync())["name"], Is.EqualTo("Ana"));
+        Assert.That((string?)(await peer.ReceiveMessageAsync())["name"], Is.EqualTo("Béa"));
+        Assert.That((await peer.ReceiveMessageAsync()).ContainsKey("name"), Is.False);
     }
 
     [Test]
@@ -182,7 +182,7 @@ public sealed class ChatV1Tests
         string names;
         do
         {
-            names = Names(await ana.HearAsync("presence"));
+            names = Names(await ana.ReceiveAsync("presence"));
             told++;
         }
         while (names != "99");
@@ -197,15 +197,15 @@ public sealed class ChatV1Tests
         using Peer zoe = await Peer.ChatAsync(server, "name=Zoe");
         using Peer nameless = await Peer.ChatAsync(server);
         foreach (Peer listener in (Peer[])[zoe, nameless])
-            await listener.HearAsync("hello");
+            await listener.ReceiveAsync("hello");
         for (int i = 0; i < 10; i++)
             await ana.SayAsync("""{"type":"typing"}""");
-        Assert.That((await zoe.HearAsync("typing", "message")).ToJsonString(), Is.EqualTo("""{"type":"typing","name":"Ana"}"""));
+        Assert.That((await zoe.ReceiveAsync("typing", "message")).ToJsonString(), Is.EqualTo("""{"type":"typing","name":"Ana"}"""));
         await nameless.SayAsync("""{"type":"typing"}""");
-        Assert.That((await ana.HearAsync("typing", "message")).ToJsonString(), Is.EqualTo("""{"type":"typing","name":""}"""));
-        Assert.That((await zoe.HearAsync("typing", "message")).ToJsonString(), Is.EqualTo("""{"type":"typing","name":""}"""), "one a second and author");
+        Assert.That((await ana.ReceiveAsync("typing", "message")).ToJsonString(), Is.EqualTo("""{"type":"typing","name":""}"""));
+        Assert.That((await zoe.ReceiveAsync("typing", "message")).ToJsonString(), Is.EqualTo("""{"type":"typing","name":""}"""), "one a second and author");
         await ana.SayAsync("k", "done");
-        Assert.That((string)(await ana.HearAsync("typing", "message"))["type"]!, Is.EqualTo("message"), "one's own is not echoed");
+        Assert.That((string)(await ana.ReceiveAsync("typing", "message"))["type"]!, Is.EqualTo("message"), "one's own is not echoed");
     }
 
     [Test]
@@ -214,16 +214,16 @@ public sealed class ChatV1Tests
         using var server = ChatServer.Start(("KeepAliveSeconds", 1));
         using Peer peer = await Peer.ChatAsync(server);
         await peer.SayAsync("k", "one");
-        await peer.HearMessageAsync();
-        Assert.That((await peer.HearAsync("beat", "message")).ToJsonString(), Is.EqualTo("""{"type":"beat","next":2}"""));
-        Assert.That((await peer.HearAsync("beat", "message")).ToJsonString(), Is.EqualTo("""{"type":"beat","next":2}"""));
+        await peer.ReceiveMessageAsync();
+        Assert.That((await peer.ReceiveAsync("beat", "message")).ToJsonString(), Is.EqualTo("""{"type":"beat","next":2}"""));
+        Assert.That((await peer.ReceiveAsync("beat", "message")).ToJsonString(), Is.EqualTo("""{"type":"beat","next":2}"""));
     }
 
     static async Task<string> PresenceAsync(Peer peer, int online)
     {
         JsonObject presence;
         do
-            presence = await peer.HearAsync("presence");
+            presence = await peer.ReceiveAsync("presence");
         while ((int)presence["online"]! != online);
         return Names(presence);
     }
@@ -235,6 +235,6 @@ public sealed class ChatV1Tests
         for (int i = from; i <= to; i++)
             await peer.SayAsync($"k{i}", $"m{i}");
         for (int i = from; i <= to; i++)
-            await peer.HearMessageAsync();
+            await peer.ReceiveMessageAsync();
     }
 }

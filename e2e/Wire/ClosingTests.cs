@@ -20,13 +20,13 @@ public sealed class ClosingTests
         using var server = ChatServer.Start();
         using RawPeer gone = await RawPeer.UpgradeAsync(server.Port, more: Chat);
         using Peer typist = await Peer.ChatAsync(server, "name=Ana"), witness = await Peer.ChatAsync(server);
-        await witness.HearAsync("hello");
+        await witness.ReceiveAsync("hello");
         await gone.WriteAsync(s_fault);
-        await HearToCloseAsync(gone);
+        await ReceiveToCloseAsync(gone);
         await typist.SayAsync("""{"type":"typing"}""");
-        await witness.HearAsync("typing"); // and so the pump has come by the other, too
+        await witness.ReceiveAsync("typing"); // and so the pump has come by the other, too
         await typist.SayAsync("k", "after");
-        await witness.HearMessageAsync();
+        await witness.ReceiveMessageAsync();
         await EndsAsync(gone);
     }
 
@@ -37,15 +37,15 @@ public sealed class ClosingTests
         using var server = ChatServer.StartWith(services => services.AddSingleton<TimeProvider>(clock).AddSingleton<IMessageStore>(store));
         using RawPeer peer = await RawPeer.UpgradeAsync(server.Port, more: Chat);
         await peer.SayAsync("""{"type":"say","key":"k","text":"x"}""");
-        while (!(await peer.HearAsync()).StartsWith("""{"type":"message""", StringComparison.Ordinal)) { }
+        while (!(await peer.ReceiveAsync()).StartsWith("""{"type":"message""", StringComparison.Ordinal)) { }
         store.Shut();
         await peer.SayAsync("""{"type":"say","key":"k","text":"x"}"""); // to be answered with logged
         await peer.WriteAsync(s_fault);
-        await clock.PassUntilAsync(HearToCloseAsync(peer)); // which waits for the store, but not for long
+        await clock.PassUntilAsync(ReceiveToCloseAsync(peer)); // which waits for the store, but not for long
         store.Open();
         using Peer other = await Peer.ChatAsync(server);
         await other.SayAsync("other", "the store is back");
-        await other.HearTextsAsync(2);
+        await other.ReceiveTextsAsync(2);
         await EndsAsync(peer);
     }
 
@@ -56,7 +56,7 @@ public sealed class ClosingTests
         using var server = ChatServer.StartWith(clock);
         using RawPeer stays = await RawPeer.UpgradeAsync(server.Port);
         await stays.WriteAsync(s_fault);
-        await HearToCloseAsync(stays);
+        await ReceiveToCloseAsync(stays);
         await EndsAsync(stays); // our side has ended; the peer's has not
         Assert.That(await clock.PassUntilAsync(ClientsAsync(server, 0)), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(2)));
     }
@@ -68,7 +68,7 @@ public sealed class ClosingTests
         using Peer talker = await Peer.PlainAsync(server);
         for (int i = 0; i < 500; i++)
             await talker.SayAsync($"{i} {new string('x', 10_000)}");
-        await talker.HearTextsAsync(500, plain: true);
+        await talker.ReceiveTextsAsync(500, plain: true);
         using RawPeer late =
             await RawPeer.RequestAsync(server.Port, $"GET /messages?last=500 HTTP/1.1\nHost: 127.0.0.1:{server.Port}\nConnection: close",
                 receiveBuffer: 4096);
@@ -86,7 +86,7 @@ public sealed class ClosingTests
     }
 
     // To the end of the close frame, and no further.
-    static async Task HearToCloseAsync(RawPeer peer)
+    static async Task ReceiveToCloseAsync(RawPeer peer)
     {
         while ((await peer.ReadFrameAsync()).First != 0x88) { }
     }

@@ -28,7 +28,7 @@ public sealed class ConsoleClientTests
             while (!enough.IsCancellationRequested)
             {
                 await chatterbox.SayAsync("bla");
-                await chatterbox.HearAsync();
+                await chatterbox.ReceiveAsync();
             }
         });
         using var client = BuiltProcess.Client("--url", $"ws://127.0.0.1:{server.Port}", "--room", "cours", "--name", "Zoé",
@@ -63,7 +63,7 @@ public sealed class ConsoleClientTests
         (int code, string output, _) = await client.EndAsync();
         Assert.That(code, Is.Zero);
         Assert.That(output, Does.Match(@"^\d\d:\d\d Ana : un\n\d\d:\d\d Ana : deux é 😀\n\d\d:\d\d Ana : trois\n$"));
-        Assert.That(await witness.HearTextsAsync(3, plain: true),
+        Assert.That(await witness.ReceiveTextsAsync(3, plain: true),
             Is.EqualTo(new[] { "un", "deux é 😀", "trois" }.Select(line => $"Message d'un client (Ana) : {line}")));
     }
 
@@ -73,7 +73,7 @@ public sealed class ConsoleClientTests
         using var server = ChatServer.Start();
         using Peer mallory = await Peer.ChatAsync(server, "name=Mallory");
         await mallory.SayAsync("k", "hi\n12:00 Ana : I owe Mallory a beer");
-        await mallory.HearMessageAsync();
+        await mallory.ReceiveMessageAsync();
         using var client = BuiltProcess.Client("--url", $"ws://127.0.0.1:{server.Port}", "--name", "Ana");
         await client.Input.WriteAsync("fin");
         client.Input.Close();
@@ -98,7 +98,7 @@ public sealed class ConsoleClientTests
         (int code, string output, _) = await client.EndAsync();
         Assert.That((code, output.Split(' ')[^1]), Is.EqualTo((0, "after\n")));
         using Peer late = await Peer.ChatAsync(again);
-        Assert.That(await late.HearTextsAsync(2), Is.EqualTo(new[] { "meanwhile", "after" }));
+        Assert.That(await late.ReceiveTextsAsync(2), Is.EqualTo(new[] { "meanwhile", "after" }));
     }
 
     [Test]

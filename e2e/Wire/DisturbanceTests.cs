@@ -25,12 +25,12 @@ public sealed class DisturbanceTests
         for (int i = 0; i < Count; i++)
         {
             await quick.SayAsync($"{i}:{s_filler}");
-            Assert.That(await quick.HearAsync(), Does.StartWith($"Message d'un client : {i}:"));
+            Assert.That(await quick.ReceiveAsync(), Does.StartWith($"Message d'un client : {i}:"));
         }
 
         for (int i = 0; i < Count;)
         {
-            string heard = await slow.HearAsync();
+            string heard = await slow.ReceiveAsync();
             if (dialect == "plain")
                 Assert.That(heard, Does.StartWith($"Message d'un client : {i++}:"));
             else if (heard.StartsWith("""{"type":"message",""", StringComparison.Ordinal))
@@ -50,7 +50,7 @@ public sealed class DisturbanceTests
         for (int i = 0; i < 1000; i++)
         {
             await witness.SayAsync($"k{i}", $"{i}:{s_filler}");
-            await witness.HearMessageAsync();
+            await witness.ReceiveMessageAsync();
         }
         Assert.That(await clock.PassUntilAsync(IsAloneAsync(witness)), Is.GreaterThanOrEqualTo(TimeSpan.FromSeconds(10)));
 
@@ -67,7 +67,7 @@ public sealed class DisturbanceTests
 
         static async Task IsAloneAsync(Peer witness)
         {
-            while ((int)(await witness.HearAsync("presence"))["online"]! != 1) { }
+            while ((int)(await witness.ReceiveAsync("presence"))["online"]! != 1) { }
         }
     }
 
@@ -96,7 +96,7 @@ public sealed class DisturbanceTests
                 "15 since it was last heard, which was at most a second ago when that was noticed");
             Assert.That((await pinged).First, Is.EqualTo(0x89));
             await silent.WriteAsync([.. ClientFrame.Of(0x8A, []), .. ClientFrame.Of(0x81, "here"u8)]);
-            string heard = await silent.HearAsync(); // once the pong was
+            string heard = await silent.ReceiveAsync(); // once the pong was
             Assert.That(heard, Is.EqualTo("Message d'un client : here"));
         }
     }
@@ -110,7 +110,7 @@ public sealed class DisturbanceTests
         using Peer other = await Peer.PlainAsync(server);
         await flooder.WriteAsync([.. Enumerable.Range(0, 60).SelectMany(i => RawPeer.Frame(0x81, Encoding.ASCII.GetBytes($"flood {i}")))]);
 
-        List<string> flood = await other.HearTextsAsync(10, plain: true);
+        List<string> flood = await other.ReceiveTextsAsync(10, plain: true);
         await other.SayAsync("me");
         flood.AddRange(await UntilAsync("me"));
         Assert.That(flood, Has.Count.LessThanOrEqualTo(12), "the burst, and then nothing: others do not wait behind the flood");
@@ -124,7 +124,7 @@ public sealed class DisturbanceTests
         {
             var heard = new List<string>();
             do
-                heard.AddRange(await other.HearTextsAsync(1, plain: true));
+                heard.AddRange(await other.ReceiveTextsAsync(1, plain: true));
             while (heard[^1] != $"Message d'un client : {last}");
             return heard;
         }
@@ -155,6 +155,6 @@ public sealed class DisturbanceTests
             torn.Cut();
         }
         await witness.SayAsync("whole");
-        Assert.That(await witness.HearAsync(), Is.EqualTo("Message d'un client : whole"));
+        Assert.That(await witness.ReceiveAsync(), Is.EqualTo("Message d'un client : whole"));
     }
 }

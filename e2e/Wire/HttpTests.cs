@@ -19,20 +19,20 @@ public sealed class HttpTests
 
         (HttpStatusCode status, JsonObject message) = await PostAsync(http, "/messages?name=Ana", new StringContent("salut 😀\n"));
         Assert.That(status, Is.EqualTo(HttpStatusCode.Created));
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client (Ana) : salut 😀\n"));
-        JsonObject heard = await chat.HearMessageAsync();
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client (Ana) : salut 😀\n"));
+        JsonObject heard = await chat.ReceiveMessageAsync();
         heard.Remove("type");
         Assert.That(message.ToJsonString(), Is.EqualTo(heard.ToJsonString()));
 
         await PostAsync(http, "/messages", new FormUrlEncodedContent([new("text", "un formulaire & co"), new("name", "Zoé")]));
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client (Zoé) : un formulaire & co"));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client (Zoé) : un formulaire & co"));
         await PostAsync(http, "/messages", Json("""{"text":"du JSON","name":"Luc","key":"k"}"""));
-        Assert.That(await plain.HearAsync(), Is.EqualTo("Message d'un client (Luc) : du JSON"));
+        Assert.That(await plain.ReceiveAsync(), Is.EqualTo("Message d'un client (Luc) : du JSON"));
         await plain.SayAsync("and back");
-        await plain.HearAsync();
+        await plain.ReceiveAsync();
         JsonObject log = await GetAsync(http, "/messages?last=1");
         Assert.That((string)log["messages"]![0]!["text"]!, Is.EqualTo("and back"));
-        await chat.HearAsync("hello", "message");
+        await chat.ReceiveAsync("hello", "message");
         Assert.That((string)log["epoch"]!, Is.Not.Empty);
     }
 
@@ -50,7 +50,7 @@ public sealed class HttpTests
             Is.EqualTo((HttpStatusCode.UnprocessableEntity, "another text was sent with this key")));
         using Peer chat = await Peer.ChatAsync(server);
         await chat.SayAsync("k-1", "once");
-        Assert.That((string)(await chat.HearAsync("logged"))["key"]!, Is.EqualTo("k-1"), "it is one log");
+        Assert.That((string)(await chat.ReceiveAsync("logged"))["key"]!, Is.EqualTo("k-1"), "it is one log");
     }
 
     [TestCase("", 71, 120), TestCase("?last=10", 111, 120), TestCase("?after=100", 101, 120), TestCase("?after=0&last=5", 1, 5),
@@ -66,7 +66,7 @@ public sealed class HttpTests
         using Peer chat = await Peer.ChatAsync(server);
         for (int i = 1; i <= 120; i++)
             await chat.SayAsync($"k{i}", $"{i}");
-        await chat.HearTextsAsync(120);
+        await chat.ReceiveTextsAsync(120);
         JsonObject page = await GetAsync(http, "/messages" + query);
         Assert.That(page["messages"]!.AsArray().Select(message => (int)message!["seq"]!),
             Is.EqualTo(from == 0 ? [] : Enumerable.Range(from, to - from + 1)));
@@ -193,7 +193,7 @@ public sealed class HttpTests
         using Peer peer = await Peer.ChatAsync(server);
         for (int i = 0; i < 3; i++)
             await peer.SayAsync($"{i}", $"{i}");
-        await peer.HearTextsAsync(3);
+        await peer.ReceiveTextsAsync(3);
         string metrics = await http.GetStringAsync("/metrics");
         Assert.That(metrics, Does.Contain("\nchatminimal_clients 1\n").And.Contain("\nchatminimal_rooms 1\n"));
         Assert.That(metrics, Does.Match(@"\nchatminimal_messages_total [0-3]\n"), "counted after they are sent");

@@ -15,7 +15,7 @@ public sealed class LogTests
         string text = new('x', 200);
         for (int i = 0; i < 3000; i++) // a pipe holds 64 KiB, and the queue before it a thousand lines
             await peer.SayAsync(text);
-        Assert.That(await peer.HearTextsAsync(3000, plain: true), Has.All.EndsWith(text));
+        Assert.That(await peer.ReceiveTextsAsync(3000, plain: true), Has.All.EndsWith(text));
     }
 
     [TestCase("simple", "^2[0-9]{3}-[0-9]{2}-[0-9]{2} [0-9:]{8} info: .*Serveur"), TestCase("json", "^\\{\"Timestamp\":.*Serveur"),

@@ -16,8 +16,8 @@ public sealed class LostPageTests
             await http.PostAsync("/messages", new StringContent($"{i}")); // a page each
         for (int i = 1; i <= 6; i++)
         {
-            Assert.That(await plain.HearAsync(), Is.EqualTo($"Message d'un client : {i}"));
-            Assert.That((int)(await chat.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(i));
+            Assert.That(await plain.ReceiveAsync(), Is.EqualTo($"Message d'un client : {i}"));
+            Assert.That((int)(await chat.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(i));
         }
     }
 

@@ -15,20 +15,20 @@ public sealed class PositionTests
     {
         using var server = ChatServer.Start();
         using Peer talker = await Peer.ChatAsync(server);
-        await talker.HearAsync("hello");
+        await talker.ReceiveAsync("hello");
         string at = "";
         for (int i = 1; i <= 3; i++)
         {
             await talker.SayAsync($"k{i}", $"{i}");
-            JsonObject message = await talker.HearMessageAsync();
+            JsonObject message = await talker.ReceiveMessageAsync();
             at = i == 2 ? (string)message["at"]! : at;
         }
         using Peer peer = await Peer.ChatAsync(server,
             query.Replace("EPOCH", talker.Epoch, StringComparison.Ordinal).Replace("AT", at, StringComparison.Ordinal));
-        JsonObject hello = await peer.HearAsync("hello");
+        JsonObject hello = await peer.ReceiveAsync("hello");
         Assert.That((bool?)hello["resumed"], Is.EqualTo(holds ? true : null));
         int first = holds && query.Contains("after=2", StringComparison.Ordinal) ? 3 : 1;
-        Assert.That((int)(await peer.HearMessageAsync())["seq"]!, Is.EqualTo(first));
+        Assert.That((int)(await peer.ReceiveMessageAsync())["seq"]!, Is.EqualTo(first));
     }
 
     [Test]
@@ -36,14 +36,14 @@ public sealed class PositionTests
     {
         using var server = ChatServer.Start(("KeepMessages", 5));
         using Peer talker = await Peer.ChatAsync(server);
-        await talker.HearAsync("hello");
+        await talker.ReceiveAsync("hello");
         for (int i = 1; i <= 20; i++)
         {
             await talker.SayAsync($"k{i}", $"{i}");
-            await talker.HearMessageAsync();
+            await talker.ReceiveMessageAsync();
         }
         using Peer peer = await Peer.ChatAsync(server, $"epoch={talker.Epoch}&after=2&at=2001-01-01T00:00:00Z");
-        Assert.That((bool?)(await peer.HearAsync("hello"))["resumed"], Is.True);
+        Assert.That((bool?)(await peer.ReceiveAsync("hello"))["resumed"], Is.True);
     }
 
     [TestCase("at=yesterday"), TestCase("at="), TestCase("at=1"), TestCase("after="), TestCase("after=1&after=2"), TestCase("last=-1"),

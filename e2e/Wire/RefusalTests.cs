@@ -47,12 +47,12 @@ public sealed class RefusalTests
         using RawPeer peer = await RawPeer.UpgradeAsync(server.Port);
         await peer.WriteAsync([.. RawPeer.Frame(0x81, "before"u8), .. sent]);
 
-        Assert.That(await peer.HearAsync(), Is.EqualTo("Message d'un client : before"));
+        Assert.That(await peer.ReceiveAsync(), Is.EqualTo("Message d'un client : before"));
         Assert.That(await peer.ReadAsync(expected.Length), Is.EqualTo(expected));
 
         using Peer other = await Peer.PlainAsync(server);
         await other.SayAsync("still here");
-        Assert.That(await other.HearAsync(), Is.EqualTo("Message d'un client : still here"), "nobody else is disturbed");
+        Assert.That(await other.ReceiveAsync(), Is.EqualTo("Message d'un client : still here"), "nobody else is disturbed");
     }
 
     [Test]
@@ -61,9 +61,9 @@ public sealed class RefusalTests
         using var server = ChatServer.Start(("MaxMessageBytes", 100));
         using Peer peer = await Peer.ChatAsync(server);
         await peer.SayAsync("k", new string('x', 700));
-        Assert.That((string)(await peer.HearAsync("refused"))["reason"]!, Is.EqualTo("too_long"));
+        Assert.That((string)(await peer.ReceiveAsync("refused"))["reason"]!, Is.EqualTo("too_long"));
         await peer.SayAsync("k", new string('x', 801));
-        while (await peer.HearAsync() is not null) { }
+        while (await peer.ReceiveAsync() is not null) { }
         Assert.That(((int)peer.CloseStatus!, peer.CloseReason), Is.EqualTo((1009, "message exceeds 800 bytes")));
     }
 
@@ -120,7 +120,7 @@ public sealed class RefusalTests
         string name = string.Concat(Enumerable.Repeat("😀", 32));
         using Peer peer = await Peer.PlainAsync(server, "name=" + Uri.EscapeDataString(name));
         await peer.SayAsync("x");
-        Assert.That(await peer.HearAsync(), Is.EqualTo($"Message d'un client ({name}) : x"));
+        Assert.That(await peer.ReceiveAsync(), Is.EqualTo($"Message d'un client ({name}) : x"));
     }
 
     [Test]

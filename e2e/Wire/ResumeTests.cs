@@ -17,14 +17,14 @@ public sealed class ResumeTests
             for (int i = 0; i < 10; i++)
                 await talker.SayAsync($"{round}-{i}", $"{round}:{i}");
             for (int i = 0; i < round; i++) // the cut comes each time at another place
-                Assert.That((long)(await reader.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(++last));
+                Assert.That((long)(await reader.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(++last));
             reader.Cut();
             reader = await Peer.ChatAsync(server, $"epoch={reader.Epoch}&after={last}");
         }
         while (last < 100)
-            Assert.That((long)(await reader.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(++last));
+            Assert.That((long)(await reader.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(++last));
         await talker.SayAsync("end", "end");
-        Assert.That((long)(await reader.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(101));
+        Assert.That((long)(await reader.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(101));
     }
 
     [TestCase("epoch=another&after=5", 10)]
@@ -37,16 +37,16 @@ public sealed class ResumeTests
     {
         using var server = ChatServer.Start();
         using Peer talker = await Peer.ChatAsync(server);
-        await talker.HearAsync("hello");
+        await talker.ReceiveAsync("hello");
         for (int i = 1; i <= 20; i++)
             await talker.SayAsync($"k{i}", $"{i}");
-        await talker.HearTextsAsync(20);
+        await talker.ReceiveTextsAsync(20);
 
         string last = query.Contains("last", StringComparison.Ordinal) ? "" : "&last=10";
         using Peer peer = await Peer.ChatAsync(server, query.Replace("EPOCH", talker.Epoch, StringComparison.Ordinal) + last);
 
         await talker.SayAsync("end", "end");
-        Assert.That((long)(await peer.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(21 - (expected ?? 0)));
+        Assert.That((long)(await peer.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(21 - (expected ?? 0)));
     }
 
     [Test]
@@ -54,23 +54,23 @@ public sealed class ResumeTests
     {
         using var server = ChatServer.Start(("KeepMessages", 10));
         using Peer talker = await Peer.ChatAsync(server);
-        await talker.HearAsync("hello");
+        await talker.ReceiveAsync("hello");
         for (int i = 1; i <= 100; i++)
         {
             await talker.SayAsync($"k{i}", $"{i}");
-            await talker.HearMessageAsync();
+            await talker.ReceiveMessageAsync();
         }
         await LetTheWindowGoAsync(server, talker);
 
         using Peer back = await Peer.ChatAsync(server, $"epoch={talker.Epoch}&after=5");
-        JsonObject hello = await back.HearAsync("hello");
+        JsonObject hello = await back.ReceiveAsync("hello");
         Assert.That((int)hello["first"]!, Is.EqualTo(91));
-        Assert.That((await back.HearAsync("message", "gap")).ToJsonString(), Is.EqualTo("""{"type":"gap","from":6,"to":90}"""));
+        Assert.That((await back.ReceiveAsync("message", "gap")).ToJsonString(), Is.EqualTo("""{"type":"gap","from":6,"to":90}"""));
         for (int seq = 91; seq <= 100; seq++)
-            Assert.That((int)(await back.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(seq));
+            Assert.That((int)(await back.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(seq));
 
         using Peer newcomer = await Peer.ChatAsync(server, "last=50");
-        Assert.That((int)(await newcomer.HearAsync("message", "gap"))["seq"]!, Is.EqualTo(91));
+        Assert.That((int)(await newcomer.ReceiveAsync("message", "gap"))["seq"]!, Is.EqualTo(91));
     }
 
     [Test]
@@ -78,12 +78,12 @@ public sealed class ResumeTests
     {
         using var server = ChatServer.Start(("WindowBytes", 1024), ("MessagesPerSecond", 0));
         using Peer talker = await Peer.ChatAsync(server);
-        await talker.HearAsync("hello");
+        await talker.ReceiveAsync("hello");
         const int Before = 3000, During = 1000;
         string filler = new('x', 200);
         for (int i = 1; i <= Before; i++)
             await talker.SayAsync($"k{i}", $"{i}:{filler}");
-        await talker.HearTextsAsync(Before);
+        await talker.ReceiveTextsAsync(Before);
 
         using Peer reader = await Peer.ChatAsync(server, $"epoch={talker.Epoch}&after=0");
         var talking = Task.Run(async () =>
@@ -94,7 +94,7 @@ public sealed class ResumeTests
 
         for (int seq = 1; seq <= Before + During; seq++)
         {
-            JsonObject said = await reader.HearAsync("message", "gap");
+            JsonObject said = await reader.ReceiveAsync("message", "gap");
             Assert.That((int)said["seq"]!, Is.EqualTo(seq));
             Assert.That((string)said["text"]!, Does.StartWith($"{seq}:"));
         }
@@ -107,15 +107,15 @@ public sealed class ResumeTests
         using var server = ChatServer.Start();
         using Peer first = await Peer.ChatAsync(server);
         await first.SayAsync("k", "one");
-        await first.HearMessageAsync();
+        await first.ReceiveMessageAsync();
         await first.CloseAsync();
         using Peer second = await Peer.ChatAsync(server);
-        await second.HearMessageAsync();
+        await second.ReceiveMessageAsync();
         Assert.That(second.Epoch, Is.EqualTo(first.Epoch), "the room was empty in between, its log was not");
         await server.DisposeAsync();
         using ChatServer again = server.StartAgain();
         using Peer third = await Peer.ChatAsync(again, $"epoch={first.Epoch}&after=1");
-        Assert.That((int)(await third.HearAsync("hello"))["next"]!, Is.EqualTo(1));
+        Assert.That((int)(await third.ReceiveAsync("hello"))["next"]!, Is.EqualTo(1));
         Assert.That(third.Epoch, Is.Not.EqualTo(first.Epoch));
     }
 
@@ -127,7 +127,7 @@ public sealed class ResumeTests
         do
         {
             using Peer probe = await Peer.ChatAsync(server);
-            online = (int)(await probe.HearAsync("hello"))["online"]!;
+            online = (int)(await probe.ReceiveAsync("hello"))["online"]!;
             await probe.CloseAsync();
         }
         while (online > 1);

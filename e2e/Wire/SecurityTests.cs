@@ -36,11 +36,11 @@ public sealed class SecurityTests
         using (Peer chat = await Peer.ConnectAsync(socket, "chat.v1", "invite=sesame-4711&name=Zoe-4714"))
         {
             await chat.SayAsync("key-4715", "text-4713");
-            await chat.HearMessageAsync();
+            await chat.ReceiveMessageAsync();
             await chat.SayAsync("text-4713: no JSON");
-            await chat.HearAsync("refused");
+            await chat.ReceiveAsync("refused");
             await chat.SayAsync("text-4713"u8.ToArray(), WebSocketMessageType.Binary);
-            Assert.That(async () => { while (await chat.HearAsync() is not null) { } }, Throws.Nothing);
+            Assert.That(async () => { while (await chat.ReceiveAsync() is not null) { } }, Throws.Nothing);
         }
         Assert.That(async () => await Peer.ConnectAsync(socket, null, "invite=guess-4712"), Throws.InstanceOf<WebSocketException>());
         server.Signal("TERM");

@@ -11,9 +11,9 @@ public sealed class ShutdownTests
         using var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=");
         string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
         using Peer peer = await Peer.ConnectAsync(new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]), "chat.v1");
-        await peer.HearAsync("hello");
+        await peer.ReceiveAsync("hello");
         server.Signal(signal);
-        while (await peer.HearAsync() is not null) { } // a presence, perhaps
+        while (await peer.ReceiveAsync() is not null) { } // a presence, perhaps
         Assert.That((int)peer.CloseStatus!, Is.EqualTo(1001));
         await peer.CloseAsync();
         Assert.That((await server.EndAsync()).Code, Is.Zero);
@@ -26,22 +26,22 @@ public sealed class ShutdownTests
         string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");
         var address = new Uri(started[started.IndexOf("ws://", StringComparison.Ordinal)..]);
         Peer[] peers = await Task.WhenAll(Enumerable.Range(0, 200).Select(i => Peer.ConnectAsync(address, i % 2 == 0 ? "chat.v1" : null)));
-        var wereHeard = new TaskCompletionSource();
+        var wereReceived = new TaskCompletionSource();
         await peers[1].SayAsync("last words");
         Task<List<string?>>[] hearing = [.. peers.Select(async peer =>
         {
             var heard = new List<string?>();
             do
             {
-                heard.Add(await peer.HearAsync());
+                heard.Add(await peer.ReceiveAsync());
                 if (heard[^1]?.Contains("last words", StringComparison.Ordinal) == true)
-                    wereHeard.TrySetResult(); // by one; the others have a right to them, too
+                    wereReceived.TrySetResult(); // by one; the others have a right to them, too
             }
             while (heard[^1] is not null);
             return heard;
         })];
         await server.ReadUntilAsync("Total clients : 200");
-        await wereHeard.Task;
+        await wereReceived.Task;
 
         long start = Stopwatch.GetTimestamp();
         server.Signal("TERM");

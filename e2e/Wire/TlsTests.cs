@@ -33,15 +33,15 @@ public sealed class TlsTests
             await first.SendAsync(Encoding.UTF8.GetBytes(text).AsMemory(), WebSocketMessageType.Text, true, default);
         foreach (ClientWebSocket one in (ClientWebSocket[])[first, second])
             foreach (string text in texts)
-                Assert.That(await HearAsync(one), Is.EqualTo($"Message d'un client : {text}"));
+                Assert.That(await ReceiveAsync(one), Is.EqualTo($"Message d'un client : {text}"));
 
         await second.SendAsync(new byte[] { 1 }.AsMemory(), WebSocketMessageType.Binary, true, default);
-        Assert.That(await HearAsync(second), Is.Null);
+        Assert.That(await ReceiveAsync(second), Is.Null);
         Assert.That(((int)second.CloseStatus!, second.CloseStatusDescription), Is.EqualTo((1003, "text messages only")));
         third.Abort();
 
         ValueTask stopping = server.DisposeAsync();
-        Assert.That(await HearAsync(first), Is.Null);
+        Assert.That(await ReceiveAsync(first), Is.Null);
         Assert.That(first.CloseStatus, Is.EqualTo(WebSocketCloseStatus.EndpointUnavailable));
         await first.CloseOutputAsync(WebSocketCloseStatus.EndpointUnavailable, null, default);
         await stopping;
@@ -55,7 +55,7 @@ public sealed class TlsTests
         return socket;
     }
 
-    static async Task<string?> HearAsync(ClientWebSocket socket)
+    static async Task<string?> ReceiveAsync(ClientWebSocket socket)
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
         using var message = new MemoryStream();

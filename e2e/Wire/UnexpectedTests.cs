@@ -14,12 +14,12 @@ public sealed class UnexpectedTests
             ("SendTimeoutSeconds", 2));
         using Peer unlucky = await ConnectAsync(server, dialect), witness = await Peer.PlainAsync(server);
         await SayAsync(unlucky, dialect, "fine");
-        Assert.That(await witness.HearAsync(), Is.EqualTo("Message d'un client : fine"));
+        Assert.That(await witness.ReceiveAsync(), Is.EqualTo("Message d'un client : fine"));
         await SayAsync(unlucky, dialect, "bug");
         await SayAsync(unlucky, dialect, "swallowed?");
         await EndsWithAsync(unlucky, 1011, "the server made a mistake");
         await witness.SayAsync("still here");
-        Assert.That(await witness.HearAsync(), Is.EqualTo("Message d'un client : still here"));
+        Assert.That(await witness.ReceiveAsync(), Is.EqualTo("Message d'un client : still here"));
     }
 
     [Test]
@@ -32,14 +32,14 @@ public sealed class UnexpectedTests
         for (int i = 0; i < 10; i++)
         {
             await witness.SayAsync($"{i}");
-            await witness.HearAsync();
+            await witness.ReceiveAsync();
         }
         store.IsReadingFaulty = true;
         using Peer late = await Peer.ChatAsync(server);
         await EndsWithAsync(late, 1011, "the server made a mistake");
         Assert.That(store.Reads, Is.EqualTo(1));
         await witness.SayAsync("still here");
-        Assert.That(await witness.HearAsync(), Is.EqualTo("Message d'un client : still here"));
+        Assert.That(await witness.ReceiveAsync(), Is.EqualTo("Message d'un client : still here"));
     }
 
     static Task<Peer> ConnectAsync(ChatServer server, string dialect) =>
@@ -50,7 +50,7 @@ public sealed class UnexpectedTests
     static async Task EndsWithAsync(Peer peer, int code, string reason)
     {
         long start = Stopwatch.GetTimestamp();
-        while (await peer.HearAsync() is not null)
+        while (await peer.ReceiveAsync() is not null)
             Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(20)));
         Assert.That(((int)peer.CloseStatus!, peer.CloseReason), Is.EqualTo((code, reason)));
     }

@@ -17,7 +17,7 @@ public sealed class UnreadTests
         for (int i = 0; i < 2000; i++) // 16 MB: more than the kernel's buffers between
         {
             await talker.SayAsync($"{i}:{s_filler}");
-            await talker.HearAsync();
+            await talker.ReceiveAsync();
         }
         return server;
     }
@@ -156,7 +156,7 @@ public sealed class UnreadTests
         Task<(byte, byte[] Payload)> next = peer.ReadFrameAsync();
         using Peer witness = await Peer.PlainAsync(server);
         await witness.SayAsync("meanwhile");
-        await witness.HearAsync();
+        await witness.ReceiveAsync();
         Assert.That(Encoding.UTF8.GetString((await next).Payload), Is.EqualTo("Message d'un client : meanwhile"), "and no pong before it");
         for (int i = 21; i < 100; i++)
         {
@@ -179,7 +179,7 @@ public sealed class UnreadTests
         for (int i = 0; i < Count; i++)
             all.Add(await Peer.ChatAsync(server, $"name=p{i}&last=0"));
         using Peer watcher = await Peer.ChatAsync(server, "name=watcher&last=0");
-        await watcher.HearAsync("hello");
+        await watcher.ReceiveAsync("hello");
         long start = Stopwatch.GetTimestamp();
         foreach (Peer typist in all)
             await typist.SayAsync("""{"type":"typing"}""");
@@ -187,7 +187,7 @@ public sealed class UnreadTests
         System.Text.Json.Nodes.JsonObject told;
         do
         {
-            told = await watcher.HearAsync("typing");
+            told = await watcher.ReceiveAsync("typing");
             frames++;
         }
         while (told["names"] is not { } names || names.AsArray().Count < 3);

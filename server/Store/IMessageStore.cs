@@ -4,7 +4,7 @@ namespace ChatMinimal;
 /// A store is a sequencer: it takes drafts, puts them into each room's single order, commits them and hands them back.
 /// Nothing is shown to anyone that did not come back from it. Every call may throw <see cref="StoreUnavailableException"/>.
 /// </summary>
-interface IMessageStore
+interface IMessageStore : IHostedService
 {
     /// <summary>Which log this is, and what it holds now.</summary>
     ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel);
@@ -41,6 +41,11 @@ interface IMessageStore
 
     /// <summary>Whether it can commit messages now. Answers within seconds, whatever the disk does.</summary>
     ValueTask CheckAsync(CancellationToken cancel);
+
+    // Started before the first call, and stopped after the last connection. Those that have no threads of their own do nothing.
+    Task IHostedService.StartAsync(CancellationToken cancel) => Task.CompletedTask;
+
+    Task IHostedService.StopAsync(CancellationToken cancel) => Task.CompletedTask;
 }
 
 /// <summary>

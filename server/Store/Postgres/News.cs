@@ -105,7 +105,7 @@ sealed class News(PostgresStore store) : IAsyncDisposable
                 {
                     pause = s_firstPause;
                     SetListening(true);
-                    await HearAsync(connection, s_proveEvery, until: () => false);
+                    await ReceiveAsync(connection, s_proveEvery, until: () => false);
                 }
                 SetPolling();
             }
@@ -134,11 +134,11 @@ sealed class News(PostgresStore store) : IAsyncDisposable
     {
         _isProven = false;
         _waiting.Writer.TryWrite($"{store.Id} proof");
-        await HearAsync(connection, s_proofTimeout, until: () => _isProven);
+        await ReceiveAsync(connection, s_proofTimeout, until: () => _isProven);
         return _isProven;
     }
 
-    async Task HearAsync(NpgsqlConnection connection, TimeSpan time, Func<bool> until)
+    async Task ReceiveAsync(NpgsqlConnection connection, TimeSpan time, Func<bool> until)
     {
         long since = store.Clock.GetTimestamp();
         while (!until() && time - store.Clock.GetElapsedTime(since) is { Ticks: > 0 } left)

@@ -21,7 +21,6 @@ sealed class SearchIndex : IDisposable
     readonly string _path;
     readonly Readers _readers;
     readonly ILogger _log;
-    readonly Thread _thread;
     readonly AutoResetEvent _work = new(false);
     readonly ManualResetEventSlim _stop = new();
 
@@ -33,17 +32,20 @@ sealed class SearchIndex : IDisposable
     readonly Lock _asking = new();        // held while a search runs, and while the file is replaced
     SearchFile? _asked;                   // the connection that searches
 
+    Thread? _thread;
     string? _told;                        // the thread's
     volatile bool _isStopped, _isBroken;
 
     public SearchIndex(string chatFile, Readers readers, ILogger log)
     {
         (_path, _readers, _log) = (chatFile + "-search", readers, log);
-        _thread = new Thread(Run) { IsBackground = true, Name = "search index" };
     }
 
-    /// <summary>To be called when there is a chat file.</summary>
-    public void Start() => _thread.Start();
+    public void Start()
+    {
+        _thread = new Thread(Run) { IsBackground = true, Name = "search index" };
+        _thread.Start();
+    }
 
     /// <summary>Something was committed to this room.</summary>
     public void Grown(string room)
@@ -87,7 +89,7 @@ sealed class SearchIndex : IDisposable
         _isStopped = true;
         _stop.Set();
         _work.Set();
-        _thread.Join(s_stopTimeout);
+        _thread?.Join(s_stopTimeout);
         lock (_asking)
             _asked?.Dispose();
     }

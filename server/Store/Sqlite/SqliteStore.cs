@@ -17,10 +17,11 @@ sealed class SqliteStore : IMessageStore, IDisposable
     readonly Readers _readers;
     readonly Writer _writer;
     readonly SearchIndex _search;
-    readonly ITimer? _sweep;
+    readonly bool _isSwept;
     readonly Lock _lock = new(); // guards what follows
     readonly HashSet<long> _damaged = [];
     Task _check = Task.CompletedTask;
+    ITimer? _sweep;
 
     /// <summary>A file that cannot be written to now, but may be later, is no reason not to start: what it holds can be read.</summary>
     /// <exception cref="ChatFileException">The file cannot be used, and why.</exception>
@@ -31,9 +32,24 @@ sealed class SqliteStore : IMessageStore, IDisposable
         _readers = new Readers(path);
         _search = new SearchIndex(path, _readers, log);
         _writer = new Writer(path, options, clock, log, _readers, _search.Grown);
+        _isSwept = options.KeepDays > 0;
+    }
+
+    /// <summary>Starts its threads. The file is open since the constructor, which could say why it cannot be used.</summary>
+    public Task StartAsync(CancellationToken cancel)
+    {
+        _writer.Start();
         _search.Start();
-        if (options.KeepDays > 0)
-            _sweep = clock.CreateTimer(_ => _ = SweepAsync(), null, TimeSpan.Zero, Retention.Every);
+        if (_isSwept)
+            _sweep = _clock.CreateTimer(_ => _ = SweepAsync(), null, TimeSpan.Zero, Retention.Every);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>Commits what was submitted before, and closes the file: after the last connection.</summary>
+    public Task StopAsync(CancellationToken cancel)
+    {
+        Dispose();
+        return Task.CompletedTask;
     }
 
     public ValueTask<LogHead> OpenAsync(string room, CancellationToken cancel) => ReadAsync(file => HeadOf(file, room).Head, cancel);

@@ -31,7 +31,7 @@ sealed class Writer : IDisposable
     readonly RoomLogs _logs;
     readonly LiveFile _live;
     readonly WriterQueue _queue = new();
-    readonly Thread _thread;
+    Thread? _thread;
 
     string? _trouble; // why nothing can be committed now; the thread's
 
@@ -56,6 +56,10 @@ sealed class Writer : IDisposable
             _live.Dispose();
             throw;
         }
+    }
+
+    public void Start()
+    {
         _thread = new Thread(Run) { IsBackground = true, Name = "sqlite writer" };
         _thread.Start();
     }
@@ -86,7 +90,7 @@ sealed class Writer : IDisposable
     {
         if (!_queue.TryStop())
             return;
-        bool isDone = _thread.Join(s_stopTimeout);
+        bool isDone = _thread?.Join(s_stopTimeout) ?? true;
         _readers.Dispose(); // before the writer's, which takes the WAL with it when it is the last
         if (!isDone)
             return; // the disk hangs: the process ends, and the next start finds the WAL
