@@ -85,7 +85,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
         static readonly TimeSpan s_tellAfter = TimeSpan.FromSeconds(1);
 
         readonly Lock _lock = new();
-        TokenBucket _lines = new(perSecond, burst, clock);
+        TokenBucket _lines;
         int _more;
         ITimer? _timer;
 
@@ -93,7 +93,7 @@ sealed class OperatorLog(ILogger<OperatorLog> log, TimeProvider clock)
         {
             lock (_lock)
             {
-                if (_lines.TryTake(out _))
+                if (_lines.TryTake(new(perSecond, burst), clock, out _))
                     return true;
                 if (_more++ == 0)
                     _timer = clock.CreateTimer(_ => TellMore(), null, s_tellAfter, Timeout.InfiniteTimeSpan);

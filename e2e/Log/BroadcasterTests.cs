@@ -37,7 +37,7 @@ public sealed class BroadcasterTests : IDisposable
         int sweeps = 0;
         room.Join(feed, Resume.FromTheEnd);
         var output = new Output(PipeWriter.Create(Stream.Null), null, _clock);
-        await feed.BeginAsync(output, _broadcaster.Ready, _ => { }, _ =>
+        await feed.BeginAsync(output, _broadcaster.Ready, this, (_, _) => { }, (_, _) =>
         {
             if (++sweeps == 1)
                 _clock.Advance(TimeSpan.FromSeconds(1)); // the next one is due, and nobody is asleep who could be woken

@@ -68,13 +68,13 @@ public sealed class KeepAliveTests
         }
     }
 
-    KeepAlive Start() => new(TimeSpan.FromSeconds(15), _clock, _clock.GetTimestamp());
+    KeepAlive Start() => new(_clock.GetTimestamp());
 
     static IEnumerable<int> Seconds(int count) => Enumerable.Range(1, count);
 
     Verdict Look(ref KeepAlive alive, bool heard = false, bool wrote = false, bool inTheWay = false)
     {
         _clock.Advance(TimeSpan.FromSeconds(1));
-        return alive.Look(heard, wrote, inTheWay, _clock.GetTimestamp());
+        return alive.Look(heard, wrote, inTheWay, _clock.GetTimestamp(), TimeSpan.FromSeconds(15), _clock);
     }
 }

@@ -14,7 +14,7 @@ public sealed class OutputTests
     {
         var pipe = new Pipe();
         var output = new Output(pipe.Writer, direct: null, TimeProvider.System);
-        output.Open(wake: () => { });
+        output.Open(wake: _ => { }, this);
         await output.WriteAloneAsync(s_close);
         Assert.That(output.TryLock(out _), Is.False, "the pump");
         await output.WriteAloneAsync(s_text);
@@ -29,7 +29,7 @@ public sealed class OutputTests
         var pipe = new Pipe();
         var output = new Output(pipe.Writer, direct: null, TimeProvider.System);
         int calls = 0;
-        output.Open(wake: () => calls++);
+        output.Open(wake: _ => calls++, this);
         Assert.That(calls, Is.EqualTo(1), "it may begin");
         Assert.That(output.TryLock(out Output.Writer first));
         Task second = output.WriteAloneAsync(s_text).AsTask();

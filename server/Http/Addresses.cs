@@ -18,6 +18,9 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
     const int Hour = 3600, Minute = 60;
     const int FullFor = 10; // seconds until somebody may have left
 
+    readonly Rate _rooms = new(options.PerAddressRooms / (double)Hour, options.PerAddressRooms);
+    readonly Rate _posts = new(options.MessagesPerSecond, options.Burst);
+    readonly Rate _guesses = new(options.PerAddressGuesses / (double)Minute, options.PerAddressGuesses);
     readonly Lock _lock = new();
     readonly Dictionary<ulong, Usage> _usages = [];
 
@@ -64,7 +67,7 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
         {
             if (Of(address) is not { } usage || usage.LastBegun == room)
                 return null;
-            if (!usage.Rooms.TryTake(out TimeSpan wait))
+            if (!usage.Rooms.TryTake(_rooms, clock, out TimeSpan wait))
                 return TooMany($"{options.PerAddressRooms} rooms an hour may be begun from one address", wait);
             usage.LastBegun = room;
             return null;
@@ -75,7 +78,7 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
     public Problem? TryPost(IPAddress? address)
     {
         lock (_lock)
-            return Of(address) is { } usage && !usage.Posts.TryTake(out TimeSpan wait)
+            return Of(address) is { } usage && !usage.Posts.TryTake(_posts, clock, out TimeSpan wait)
                 ? TooMany($"{options.MessagesPerSecond} messages a second may be posted from one address", wait)
                 : null;
     }
@@ -89,10 +92,10 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
         {
             if (Of(address) is not { } usage)
                 return null;
-            if (!usage.Guesses.Has(out TimeSpan wait))
+            if (!usage.Guesses.Has(_guesses, clock, out TimeSpan wait))
                 return TooMany("too many wrong invitations from this address", wait);
             if (!isRight)
-                usage.Guesses.Take();
+                usage.Guesses.Take(_guesses, clock);
             return null;
         }
     }
@@ -108,12 +111,7 @@ sealed class Addresses(ChatOptions options, TimeProvider clock)
         {
             if (_usages.Count >= Math.Max(MostUsages, 2 * options.MaxConnections))
                 ForgetTheSilent();
-            _usages[key] = usage = new Usage
-            {
-                Rooms = new TokenBucket(options.PerAddressRooms / (double)Hour, options.PerAddressRooms, clock),
-                Posts = new TokenBucket(options.MessagesPerSecond, options.Burst, clock),
-                Guesses = new TokenBucket(options.PerAddressGuesses / (double)Minute, options.PerAddressGuesses, clock),
-            };
+            _usages[key] = usage = new Usage();
         }
         usage.UsedAt = clock.GetTimestamp();
         return usage;

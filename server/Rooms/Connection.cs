@@ -31,7 +31,7 @@ sealed class Connection(
     bool _hasReceived;          // bytes came since this was last asked
     HalfMessage _half;
 
-    Watch _watch = new(options.KeepAlive, options.SendTimeout, clock); // the pump's
+    Watch _watch = new(options, clock); // the pump's
 
     Closing? _closing; // the first reason to end wins
 
@@ -43,15 +43,19 @@ sealed class Connection(
     /// <summary>Greets, and receives until it is over.</summary>
     /// <param name="transport">Its way to the peer.</param>
     /// <param name="wakePump">Called when the pump should come by.</param>
+    /// <param name="stay">Disposed when it is over.</param>
     /// <param name="stopping">The server stops.</param>
-    public async Task RunAsync(Transport transport, Action<Feed> wakePump, CancellationToken stopping)
+    public async Task RunAsync(Transport transport, Action<Feed> wakePump, IDisposable stay, CancellationToken stopping)
     {
+        using IDisposable _ = stay;
         _transport = transport;
         try
         {
             try
             {
-                await _feed.BeginAsync(transport.Output, wakePump, Fail, Tick);
+                await _feed.BeginAsync(transport.Output, wakePump, this,
+                    static (connection, error) => ((Connection)connection).Fail(error),
+                    static (connection, now) => ((Connection)connection).Tick(now));
                 using CancellationTokenRegistration goodbye = stopping.UnsafeRegister(
                     connection => ((Connection)connection!)
                         .Close(CloseCode.GoingAway, "the server is shutting down", s_shutdownTimeout), this);

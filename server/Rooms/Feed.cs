@@ -24,8 +24,9 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
 
     Output? _output; // null until it has begun: there is nobody to write to
     Action<Feed>? _wakePump;
-    Action<Exception>? _fail;
-    Func<long, byte[]?>? _tick;
+    object? _owner; // handed to the two that follow: an idle client does not hold a closure for each
+    Action<object, Exception>? _fail;
+    Func<object, long, byte[]?>? _tick;
 
     public Dialect Dialect => dialect;
 
@@ -45,15 +46,17 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     /// <summary>Greets, and from then on sends what follows.</summary>
     /// <param name="output">Where to; not open yet.</param>
     /// <param name="wakePump">Called when the pump should come by again.</param>
+    /// <param name="owner">Handed to the two that follow.</param>
     /// <param name="fail">Called when the feed cannot go on, and with what.</param>
     /// <param name="tick">Called once a second, with a timestamp; returns frames to send, or null.</param>
-    public async ValueTask BeginAsync(Output output, Action<Feed> wakePump, Action<Exception> fail, Func<long, byte[]?> tick)
+    public async ValueTask BeginAsync(Output output, Action<Feed> wakePump,
+        object owner, Action<object, Exception> fail, Func<object, long, byte[]?> tick)
     {
         if (dialect == Dialect.Chat)
             await output.GreetAsync(_hello);
-        (_hello, _wakePump, _fail, _tick) = (null, wakePump, fail, tick);
+        (_hello, _wakePump, _owner, _fail, _tick) = (null, wakePump, owner, fail, tick);
         Volatile.Write(ref _output, output);
-        output.Open(Wake);
+        output.Open(static feed => ((Feed)feed).Wake(), this);
     }
 
     /// <summary>Has the pump come by.</summary>
@@ -95,7 +98,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
             return;
         try
         {
-            if (_tick!(now) is { } frames)
+            if (_tick!(_owner!, now) is { } frames)
                 Offer(frames);
         }
         catch (Exception error) // as above
@@ -143,7 +146,7 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     void Fail(Exception error)
     {
         End();
-        _fail!(error);
+        _fail!(_owner!, error);
     }
 
     // The next frames for this peer. False: it has everything, or it is behind.

@@ -4,12 +4,10 @@ namespace ChatMinimal;
 /// Keep-alive finds out who is gone without a word, and shows a silent browser that the link is alive. Nothing but times go in, and
 /// a verdict comes out.
 /// </summary>
-/// <param name="interval">Of silence before a ping or a beat, and again before a silent peer counts as dead.</param>
-/// <param name="clock">Whose timestamps these are.</param>
 /// <param name="now">When it begins.</param>
-struct KeepAlive(TimeSpan interval, TimeProvider clock, long now)
+struct KeepAlive(long now)
 {
-    long _heardAt = now, _wroteAt = now;
+    long _receivedAt = now, _wroteAt = now;
     long _pingedAt; // timestamp; 0: no pong is due
 
     [Flags]
@@ -20,14 +18,16 @@ struct KeepAlive(TimeSpan interval, TimeProvider clock, long now)
     /// <param name="wrote">A data frame was written to it.</param>
     /// <param name="isInTheWay">Output waits in front of the ping, and the peer is taking it: no pong is due yet.</param>
     /// <param name="at">A timestamp.</param>
-    public Verdict Look(bool hasReceived, bool wrote, bool isInTheWay, long at)
+    /// <param name="interval">Of silence before a ping or a beat, and again before a silent peer counts as dead.</param>
+    /// <param name="clock">Whose timestamps these are.</param>
+    public Verdict Look(bool hasReceived, bool wrote, bool isInTheWay, long at, TimeSpan interval, TimeProvider clock)
     {
         if (wrote)
             _wroteAt = at;
         Verdict beat = clock.GetElapsedTime(_wroteAt, at) >= interval ? Verdict.Beat : Verdict.Fine;
         if (hasReceived)
-            (_heardAt, _pingedAt) = (at, 0);
-        if (clock.GetElapsedTime(_heardAt, at) < interval)
+            (_receivedAt, _pingedAt) = (at, 0);
+        if (clock.GetElapsedTime(_receivedAt, at) < interval)
             return beat;
         // A ping each time from then on: one that finds the write lock held is not sent, and that is no reason to die.
         if (_pingedAt == 0 || isInTheWay)

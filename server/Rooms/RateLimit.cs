@@ -6,30 +6,22 @@ namespace ChatMinimal;
 /// </summary>
 struct RateLimit(ChatOptions options, TimeProvider clock)
 {
-    const int ControlFramesPerSecond = 20; // pings and pongs: a browser sends one in many seconds
-
+    static readonly Rate s_controlFrames = new(20, 20); // pings and pongs: a browser sends one in many seconds
     static readonly TimeSpan s_typingEvery = TimeSpan.FromSeconds(1);
 
-    TokenBucket _messages = new(options.MessagesPerSecond, options.Burst, clock);
-    TokenBucket _controls; // set with the first
-    bool _hasControls;
-    long? _typedAt, _peerEndedAt;
+    TokenBucket _messages, _controls;
+    long _typedAt, _peerEndedAt; // timestamps; 0: it did not
 
     /// <summary>A message was received: how long not to read.</summary>
-    public TimeSpan TakeMessage() => _messages.Take();
+    public TimeSpan TakeMessage() => _messages.Take(new(options.MessagesPerSecond, options.Burst), clock);
 
     /// <summary>A ping or a pong was received: how long not to read.</summary>
-    public TimeSpan TakeControl()
-    {
-        if (!_hasControls)
-            (_controls, _hasControls) = (new(ControlFramesPerSecond, ControlFramesPerSecond, clock), true);
-        return _controls.Take();
-    }
+    public TimeSpan TakeControl() => _controls.Take(s_controlFrames, clock);
 
     /// <summary>The peer is typing: whether the room is told. It is once a second.</summary>
     public bool TakeTyping()
     {
-        if (_typedAt is { } typedAt && clock.GetElapsedTime(typedAt) < s_typingEvery)
+        if (_typedAt != 0 && clock.GetElapsedTime(_typedAt) < s_typingEvery)
             return false;
         _typedAt = clock.GetTimestamp();
         return true;
@@ -41,7 +33,8 @@ struct RateLimit(ChatOptions options, TimeProvider clock)
     /// </summary>
     public bool MayPause(TimeSpan pause)
     {
-        _peerEndedAt ??= clock.GetTimestamp();
-        return clock.GetElapsedTime(_peerEndedAt.Value) + pause < options.SendTimeout;
+        if (_peerEndedAt == 0)
+            _peerEndedAt = clock.GetTimestamp();
+        return clock.GetElapsedTime(_peerEndedAt) + pause < options.SendTimeout;
     }
 }

@@ -65,19 +65,26 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     /// <summary>The whole life of a connection, below TLS and HTTP.</summary>
     public static async Task RunAsync(ConnectionContext connection, ConnectionDelegate next, Links links)
     {
-        var link = new Link(connection, links);
-        connection.Transport = link;
-        connection.Features.Set(link);
-        connection.Features.Set<IConnectionHeartbeatFeature>(link);
-        await next(connection);
-        if (link._socketLife is { } live)
+        try
         {
-            link._beats = []; // each of them holds on to what HTTP was
-            connection.ConnectionClosed = link._peerEnded;
-            await live();
+            var link = new Link(connection, links);
+            connection.Transport = link;
+            connection.Features.Set(link);
+            connection.Features.Set<IConnectionHeartbeatFeature>(link);
+            await next(connection);
+            if (link._socketLife is { } live)
+            {
+                link._beats = []; // each of them holds on to what HTTP was
+                connection.ConnectionClosed = link._peerEnded;
+                await live();
+            }
+            if (link._direct is { } direct)
+                await direct.DrainAsync();
         }
-        if (link._direct is { } direct)
-            await direct.DrainAsync();
+        finally
+        {
+            links.Ended();
+        }
     }
 
     /// <summary>Answers 101 (RFC 6455 section 4.2.2). What is written from then on is frames.</summary>

@@ -32,20 +32,11 @@ sealed class Links(ChatOptions options, TimeProvider clock, OperatorLog log)
     public int Open => Volatile.Read(ref _open);
 
     /// <summary>Connection middleware, below TLS and HTTP.</summary>
-    public ConnectionDelegate Offer(ConnectionDelegate next) => async connection =>
-    {
-        try
-        {
-            if (Interlocked.Increment(ref _open) <= _most)
-                await Link.RunAsync(connection, next, this);
-            else
-                await RefuseAsync(connection);
-        }
-        finally
-        {
-            Interlocked.Decrement(ref _open);
-        }
-    };
+    public ConnectionDelegate Offer(ConnectionDelegate next) => connection =>
+        Interlocked.Increment(ref _open) <= _most ? Link.RunAsync(connection, next, this) : RefuseAsync(connection);
+
+    /// <summary>One has ended.</summary>
+    public void Ended() => Interlocked.Decrement(ref _open);
 
     /// <summary>An answer that nobody reads is not held any longer.</summary>
     public void GiveUp(ConnectionContext connection)
@@ -56,8 +47,15 @@ sealed class Links(ChatOptions options, TimeProvider clock, OperatorLog log)
 
     async Task RefuseAsync(ConnectionContext connection)
     {
-        log.TooManyLinks(_most, connection.RemoteEndPoint);
-        await connection.Transport.Output.WriteAsync(s_full); // one write into an empty buffer: waits for nobody
+        try
+        {
+            log.TooManyLinks(_most, connection.RemoteEndPoint);
+            await connection.Transport.Output.WriteAsync(s_full); // one write into an empty buffer: waits for nobody
+        }
+        finally
+        {
+            Ended();
+        }
     }
 
     static int MostLinks(ChatOptions options)

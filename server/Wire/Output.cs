@@ -17,7 +17,8 @@ sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
     bool _isClosed;              // the close frame is out; RFC 6455 section 5.5.1: nothing may follow it
     bool _isAwaited;             // the pump came by while the write lock was held
     Queue<TaskCompletionSource>? _waiting;
-    Action? _wake;
+    Action<object>? _wake;
+    object? _waker;
     bool _wrote;
     long _waitingSince; // timestamp; 0: no write is waiting for the peer
     long _written;      // bytes, where there is no direct output
@@ -38,9 +39,10 @@ sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
 
     /// <summary>The one time from which on others may write. Before, only whoever opens it does.</summary>
     /// <param name="wake">Called when the pump should come by again; on any thread, outside every lock.</param>
-    public void Open(Action wake)
+    /// <param name="waker">What it is called with.</param>
+    public void Open(Action<object> wake, object waker)
     {
-        _wake = wake;
+        (_wake, _waker) = (wake, waker);
         _isAwaited = true;
         Unlock();
     }
@@ -115,7 +117,7 @@ sealed class Output(PipeWriter pipe, DirectOutput? direct, TimeProvider clock)
         }
         next?.SetResult();
         if (isAwaited)
-            _wake!();
+            _wake!(_waker!);
     }
 
     // Only for whoever holds the write lock. Completes at once unless the peer has much to read already.
