@@ -54,8 +54,8 @@ const WORDS = {
   foundNone: ["Aucun message n’a tous ces mots.", "No message has all these words."],
   older: ["Plus anciens", "Older"],
   cannotSearch: [
-    "Ce serveur ne sait pas chercher : il ne garde ses messages qu’en mémoire.",
-    "This server cannot search: it keeps its messages in memory only.",
+    "Ce serveur ne sait pas chercher : seul celui qui garde ses messages dans un fichier le sait.",
+    "This server cannot search: only one that keeps its messages in a file can.",
   ],
   notFoundNow: ["La recherche n’est pas possible pour le moment.", "Searching is not possible just now."],
 

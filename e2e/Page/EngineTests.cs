@@ -187,7 +187,8 @@ public sealed class EngineTests(string name)
         CancelAfter(180_000)]
     public async Task In_every_state_nothing_sticks_out_and_all_is_in_reach(int width, int height, string scheme)
     {
-        var server = ChatServer.Start();
+        using var folder = new ChatFolder();
+        var server = ChatServer.StartWith(folder);
         await _engine.ResizeAsync(width, height);
         try
         {
@@ -213,6 +214,14 @@ public sealed class EngineTests(string name)
             await _engine.EvaluateAsync("void document.getElementById('menu').showPopover()");
             await fitsAsync("menu");
             await _engine.EvaluateAsync("void document.getElementById('menu').hidePopover()");
+            await FindingTests.IsFoundAsync(server, "reçu", 1); // the index has seen all
+            await _engine.EvaluateAsync("find()");
+            await _engine.UntilAsync("document.activeElement?.id === 'sought'");
+            await _engine.TypeAsync("une code est\n");
+            await _engine.UntilAsync("document.querySelectorAll('#search mark').length === 3");
+            await fitsAsync("search");
+            await _engine.EvaluateAsync("void document.getElementById('search').hidePopover()");
+            await _engine.EvaluateAsync("void document.getElementById('input').focus()");
 
             await server.DisposeAsync();
             await _engine.UntilAsync("document.getElementById('status').dataset.state === 'waiting'");

@@ -240,7 +240,7 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
     };
 
     // What was just said is in the index a little later.
-    static async Task IsFoundAsync(ChatServer server, string words, int count, string more = "")
+    internal static async Task IsFoundAsync(ChatServer server, string words, int count, string more = "")
     {
         using CancellationTokenSource limit = Rig.Patience();
         using var http = new HttpClient();
