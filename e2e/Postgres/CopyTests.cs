@@ -46,9 +46,37 @@ public sealed class CopyTests
         }
     }
 
-    static async Task<string> CopyAsync(params string[] arguments)
+    [Test]
+    public async Task The_lines_of_an_export_are_imported_into_a_room_of_a_database()
     {
-        using var process = BuiltProcess.Server("Production", ["copy", .. arguments]);
+        using var folder = new ChatFolder();
+        string database = await (await PostgresServer.SharedAsync()).CreateAsync(isHasty: true), lines = folder.File + ".jsonl";
+        var begin = new DateTime(2026, 11, 25, 20, 0, 0, DateTimeKind.Utc);
+        Message[] messages = [.. Enumerable.Range(301, 1000).Where(seq => seq != 500).Select(seq => new Message(seq,
+            begin.AddMilliseconds(seq / 300), seq % 2 == 0 ? "Zoé" : null, Encoding.UTF8.GetBytes($"{seq} 😀\0\""),
+            seq % 3 == 0 ? $"k{seq}" : null))];
+        byte[] all = [.. messages.SelectMany(message => (byte[])[.. ServerMessage.Json(message), (byte)'\n'])];
+        string[] import = ["import", lines, "--room", "a", "--ConnectionStrings:Chat", database];
+
+        await File.WriteAllBytesAsync(lines, [.. all, .. all]);
+        Assert.That(await RunAsync(import), Is.EqualTo("chatminimal: line 1000: message 301 comes after message 1300\n"));
+        await File.WriteAllBytesAsync(lines, all);
+        Assert.That(await RunAsync(import), Is.EqualTo("999 messages imported into room 'a'\n"));
+        Assert.That(await RunAsync(import), Does.EndWith("has messages already: an import goes into an empty one\n"));
+
+        using var store = new PostgresStore(database, new ChatOptions(), TimeProvider.System, NullLogger<PostgresStore>.Instance);
+        LogHead head = await store.OpenAsync("a", default);
+        Assert.That((head.First, head.Next), Is.EqualTo((301L, 1301L)));
+        Assert.That((await AllAsync(store, "a"))[1..], Is.EqualTo(messages.Select(TextOf)));
+        Submission[] known = await store.SubmitAsync("a", [new(null, "k303", messages[2].Text), new(null, "new", [])], default);
+        Assert.That(known, Is.EqualTo(new Submission[] { new(303, WasKnown: true), new(1301, WasKnown: false) }));
+    }
+
+    static Task<string> CopyAsync(params string[] arguments) => RunAsync(["copy", .. arguments]);
+
+    static async Task<string> RunAsync(string[] arguments)
+    {
+        using var process = BuiltProcess.Server("Production", arguments);
         (_, string output, string error) = await process.EndAsync();
         return output + error;
     }
@@ -60,10 +88,12 @@ public sealed class CopyTests
         for (long from = head.First; from < head.Next;)
         {
             LogPage page = await store.ReadAsync(room, from, head.Next, default);
-            all.AddRange(page.Messages.Select(message =>
-                $"{message.Seq} {message.At:O} {message.Name} {message.Key} {Encoding.UTF8.GetString(message.Text)}"));
+            all.AddRange(page.Messages.Select(TextOf));
             from = page.Next;
         }
         return [.. all];
     }
+
+    static string TextOf(Message message) =>
+        $"{message.Seq} {message.At:O} {message.Name} {message.Key} {Encoding.UTF8.GetString(message.Text)}";
 }

@@ -16,6 +16,8 @@ sealed record Command(string Name, string[] Operands, string[] Options, string T
         new("copy", [], ["from", "to"], "all rooms from a file into PostgreSQL, or back; no server may be running",
             (_, settings) => CopyCommand.RunAsync(settings)),
         new("export", [], ["room"], "the messages of a room, as one line of JSON each", (_, settings) => ExportCommand.RunAsync(settings)),
+        new("import", ["FILE"], ["room"], "such lines into a room that has no messages; no server may be running",
+            (operands, settings) => ImportCommand.RunAsync(operands[0], settings)),
     ];
 
     public string Usage => string.Join(' ', [Name, .. Operands, .. Options.Select(option => $"--{option} {option.ToUpperInvariant()}")]);

@@ -13,6 +13,10 @@ readonly record struct Visit(string Room, string? Name, Resume Resume)
     static readonly SearchValues<char> s_roomCharacters =
         SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
 
+    public const string RoomRule = "room: 1 to 64 of A-Z a-z 0-9 - _";
+
+    public static bool IsRoom(string name) => name.Length is > 0 and <= LongestRoom && !name.AsSpan().ContainsAnyExcept(s_roomCharacters);
+
     /// <summary>What is there and cannot be used is refused, never taken for absent.</summary>
     public static bool TryParse(HttpRequest request, out Visit visit, [NotNullWhen(false)] out string? why)
     {
@@ -27,8 +31,8 @@ readonly record struct Visit(string Room, string? Name, Resume Resume)
         int count = Resume.DefaultLast;
         if (why is not null)
             return false;
-        if (room.Length is 0 or > LongestRoom || room.AsSpan().ContainsAnyExcept(s_roomCharacters))
-            why = "room: 1 to 64 of A-Z a-z 0-9 - _";
+        if (!IsRoom(room))
+            why = RoomRule;
         else if (!Names.TryRead(name ?? "", out name, out string? fault))
             why = $"name: {fault}";
         else if (after is not null && !TryParseSeq(after, out seq))

@@ -5,9 +5,7 @@ namespace ChatMinimal;
 /// </summary>
 static class MessageTime
 {
-    public static DateTime Now(TimeProvider clock)
-    {
-        DateTime now = clock.GetUtcNow().UtcDateTime;
-        return now.AddTicks(-(now.Ticks % TimeSpan.TicksPerMillisecond));
-    }
+    public static DateTime Now(TimeProvider clock) => Of(clock.GetUtcNow().UtcDateTime);
+
+    public static DateTime Of(DateTime time) => time.AddTicks(-(time.Ticks % TimeSpan.TicksPerMillisecond));
 }

@@ -11,6 +11,9 @@ static class Batch
     const int LargestPage = 65536; // bytes of text a row, for the same reason
     const int RowBytes = 4096;     // a page of SQLite's: the least that a row costs
 
+    /// <summary>Whether a page of so many messages and bytes of text takes no more.</summary>
+    public static bool IsFull(int messages, int bytes) => messages >= LongestPage || bytes >= LargestPage;
+
     /// <exception cref="StoreUnavailableException">The room has as many messages as a log can have.</exception>
     public static Submission Add(ChatFile file, RoomLog log, Draft draft, DateTime now)
     {
@@ -31,7 +34,7 @@ static class Batch
         for (int from = 0; from < written.Length;)
         {
             int to = from, bytes = 0;
-            while (to < written.Length && to - from < LongestPage && bytes < LargestPage)
+            while (to < written.Length && !IsFull(to - from, bytes))
                 bytes += written[to++].Text.Length;
             file.AddPage.Bind(1, Rows.IdOf(log.Id, written[to - 1].Seq)).Bind(2, Rows.FormatTime(written[from].At))
                 .Bind(3, PageText.Write(written[from..to])).Run();

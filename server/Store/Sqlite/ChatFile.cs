@@ -170,6 +170,16 @@ sealed partial class ChatFile : IDisposable
             file.Execute($"UPDATE state SET mark = '{Identity.NewMark()}'");
     }
 
+    /// <summary>Ends the transaction of the moment as if nothing had been written.</summary>
+    public void TakeBack()
+    {
+        try
+        {
+            Rollback.Run();
+        }
+        catch (Exception error) when (error is SqliteException or ObjectDisposedException) { } // it is rolled back already
+    }
+
     /// <summary>Ends the writer's use: the next one need not wonder.</summary>
     public void CloseCleanly()
     {

@@ -27,6 +27,14 @@ static class Keys
         return null;
     }
 
+    /// <summary>A message of this seq has this key, whoever had it before.</summary>
+    public static void Set(ChatFile file, string room, string key, long seq)
+    {
+        long hash = HashOf(room, key);
+        if (file.AddKey.Bind(1, hash).Bind(2, seq).Run() == 0)
+            file.MoveKey.Bind(1, hash).Bind(2, seq).Run();
+    }
+
     /// <summary>The message of this seq is no longer retained, nor is its key.</summary>
     public static void Forget(ChatFile file, string room, string key, long seq) =>
         file.ForgetKey.Bind(1, HashOf(room, key)).Bind(2, seq).Run();

@@ -89,11 +89,7 @@ sealed class LiveFile : IDisposable
     {
         if (_file is null)
             return;
-        try
-        {
-            _file.Rollback.Run();
-        }
-        catch (Exception error) when (error is SqliteException or ObjectDisposedException) { } // it is rolled back already
+        _file.TakeBack();
         if (mayBeBroken)
             _file.IsWhole = false;
     }
