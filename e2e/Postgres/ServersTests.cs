@@ -63,6 +63,24 @@ public sealed class ServersTests
     }
 
     [Test]
+    public async Task A_plain_client_that_changes_servers_receives_nothing_twice_and_misses_nothing()
+    {
+        string database = await (await PostgresServer.SharedAsync()).CreateAsync(isHasty: true);
+        using ChatServer a = Servers.Start(database), b = Servers.Start(database);
+        using Peer here = await Peer.ChatAsync(a, "last=0"), there = await Peer.ChatAsync(b, "last=0"); // both have the room open
+        for (int i = 1; i <= 50; i++)
+        {
+            await here.SayAsync($"before-{i}", $"before {i}");
+            await here.ReceiveMessageAsync();
+            using Peer plain = await Peer.PlainAsync(b); // which may not have heard of it yet
+            await here.SayAsync($"after-{i}", $"after {i}");
+            await here.ReceiveMessageAsync();
+            Assert.That(await plain.ReceiveAsync(), Is.EqualTo($"Message d'un client : after {i}"));
+        }
+        Assert.That(await there.ReceiveTextsAsync(100), Is.Unique);
+    }
+
+    [Test]
     public async Task Event_streams_and_GET_see_the_same_log_and_POST_adds_to_it()
     {
         string database = await (await PostgresServer.SharedAsync()).CreateAsync(isHasty: true);

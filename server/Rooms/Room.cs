@@ -13,7 +13,7 @@ namespace ChatMinimal;
 /// <param name="wakePump">Called when there is something to be sent.</param>
 sealed class Room(string name, IMessageStore store, Window window, TimeProvider clock, Action<Room> wakePump)
 {
-    static readonly TimeSpan s_lagTimeout = TimeSpan.FromSeconds(3); // behind the other servers
+    static readonly TimeSpan s_lagTimeout = TimeSpan.FromSeconds(3); // behind the store
 
     readonly Lock _lock = new();
     readonly List<Feed> _feeds = [];
@@ -119,24 +119,25 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
     }
 
     /// <summary>
-    /// Completes when this server has what a client has seen at another one. A position beyond our own may be nothing worse than that
-    /// we lag; the store knows.
+    /// Completes when this room has what a client may have seen elsewhere: at another server, whatever its dialect; or by GET, which
+    /// can be ahead of the window for a moment.
     /// </summary>
     /// <exception cref="StoreUnavailableException">It does not come.</exception>
     public async ValueTask ReachAsync(Resume resume)
     {
-        if (resume.After is not { } after || resume.Holds(window.Head) || !resume.Holds(await store.OpenAsync(name, default)))
-            return;
         long since = clock.GetTimestamp();
         try
         {
-            for (LogHead head = window.Head; !resume.Holds(head); head = window.Head)
-                await window.GrownToAsync(head.Epoch, head.Epoch == resume.Epoch ? after : long.MaxValue)
-                    .WaitAsync(TimeSpan.FromTicks(Math.Max(0, (s_lagTimeout - clock.GetElapsedTime(since)).Ticks)), clock);
+            if (store is IElsewhere others)
+                await others.CatchUpAsync(name).WaitAsync(s_lagTimeout, clock);
+            else if (resume.After is { } after && !resume.Holds(window.Head) && resume.Holds(await store.OpenAsync(name, default)))
+                for (LogHead head = window.Head; !resume.Holds(head); head = window.Head)
+                    await window.GrownToAsync(head.Epoch, head.Epoch == resume.Epoch ? after : long.MaxValue)
+                        .WaitAsync(TimeSpan.FromTicks(Math.Max(0, (s_lagTimeout - clock.GetElapsedTime(since)).Ticks)), clock);
         }
         catch (TimeoutException)
         {
-            throw new StoreUnavailableException("this server lags behind the others");
+            throw new StoreUnavailableException("this server lags behind the store");
         }
     }
 

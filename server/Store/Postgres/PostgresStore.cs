@@ -172,6 +172,21 @@ sealed class PostgresStore : IMessageStore, IElsewhere, IDisposable
         _neighbours.Begin(here, there);
     }
 
+    public async Task CatchUpAsync(string room)
+    {
+        RoomLog? log;
+        lock (_lock)
+            _logs.TryGetValue(room, out log);
+        try
+        {
+            await (log?.ReadOnAsync() ?? Task.CompletedTask);
+        }
+        catch (OperationCanceledException)
+        {
+            throw new StoreUnavailableException("the server is shutting down");
+        }
+    }
+
     public void Type(string room, string name) => News.Tell(News.Types, room, name);
 
     // ---- For its parts

@@ -16,7 +16,7 @@ sealed class RoomLog(string room, PostgresStore store)
     DateTime? _toldAt; // when the message before told.Next was committed
     TimeSpan _pause = s_leastPause;
     long _lookedAt;
-    int _isWoken; // somebody is about to read on
+    Task? _next; // the read that was asked for and has not begun
 
     public string Room => room;
 
@@ -108,23 +108,28 @@ sealed class RoomLog(string room, PostgresStore store)
     /// <summary>There may be something new.</summary>
     public void Wake()
     {
-        if (Interlocked.Exchange(ref _isWoken, 1) == 0)
-            _ = ReadWokenAsync();
+        lock (_lock)
+            if (_next is not null)
+                return;
+        _ = ReadWokenAsync();
     }
 
-    /// <summary>Reads and tells what was committed up to now, whoever has written it.</summary>
+    /// <summary>
+    /// Reads and tells what was committed up to now, whoever has written it. Those who ask while one read is on its way share the next.
+    /// </summary>
     /// <exception cref="StoreUnavailableException">It could not be read; a look in a second finds it.</exception>
-    public Task ReadOnAsync(CancellationToken cancel)
+    public Task ReadOnAsync()
     {
         lock (_lock)
-            return _reading = ReadAfterAsync(_reading, cancel);
+            return _next ??= _reading = ReadAfterAsync(_reading, store.Stopping);
     }
 
     async Task ReadAfterAsync(Task before, CancellationToken cancel)
     {
         // Not under the caller's lock
         await before.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ForceYielding);
-        Volatile.Write(ref _isWoken, 0);
+        lock (_lock)
+            _next = null; // what is committed from now on may be too late for this read
         while (Mark is { Epoch: not "" } mark && await ReadOnceAsync(mark, cancel)) { }
     }
 
@@ -149,7 +154,7 @@ sealed class RoomLog(string room, PostgresStore store)
     {
         try
         {
-            await ReadOnAsync(store.Stopping);
+            await ReadOnAsync();
         }
         catch (Exception error) when (error is StoreUnavailableException or OperationCanceledException)
         {

@@ -127,7 +127,7 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
         if (log.Mark is { Epoch: not "" } mark && (mark.Epoch != head.Epoch || mark.Next < head.Next))
             try
             {
-                await log.ReadOnAsync(store.Stopping);
+                await log.ReadOnAsync();
             }
             catch (StoreUnavailableException) { }
     }
