@@ -25,9 +25,9 @@ public sealed class ImportTests : IDisposable
             using Peer plain = await Peer.PlainAsync(server, "room=cours");
             for (int i = 1; i <= 700; i++)
                 await ana.SayAsync($"k{i}", $"é😀 \u0000\n\"{new string('x', i)} {i}");
-            await ana.HearTextsAsync(700);
+            await ana.ReceiveTextsAsync(700);
             await plain.SayAsync("");
-            Assert.That((string)(await ana.HearMessageAsync())["text"]!, Is.Empty);
+            Assert.That((string)(await ana.ReceiveMessageAsync())["text"]!, Is.Empty);
             await File.WriteAllTextAsync(Lines, await ExportAsync(server, "cours"));
         }
         Assert.That(File.ReadLines(Lines).Count(), Is.EqualTo(400));
@@ -37,13 +37,13 @@ public sealed class ImportTests : IDisposable
         await using var again = ChatServer.StartWith(_folder);
         Assert.That(await ExportAsync(again, "copie"), Is.EqualTo(await File.ReadAllTextAsync(Lines)));
         using Peer zoe = await Peer.ChatAsync(again, "room=copie&name=Zo%C3%A9&last=1");
-        JsonNode hello = await zoe.HearAsync("hello");
+        JsonNode hello = await zoe.ReceiveAsync("hello");
         Assert.That(((long)hello["first"]!, (long)hello["next"]!), Is.EqualTo((302L, 702L)));
-        await zoe.HearMessageAsync();
+        await zoe.ReceiveMessageAsync();
         await zoe.SayAsync("k500", $"é😀 \u0000\n\"{new string('x', 500)} 500");
-        Assert.That((long)(await zoe.HearAsync("logged"))["seq"]!, Is.EqualTo(500));
+        Assert.That((long)(await zoe.ReceiveAsync("logged"))["seq"]!, Is.EqualTo(500));
         await zoe.SayAsync("k701", "goes on");
-        Assert.That((long)(await zoe.HearMessageAsync())["seq"]!, Is.EqualTo(702));
+        Assert.That((long)(await zoe.ReceiveMessageAsync())["seq"]!, Is.EqualTo(702));
     }
 
     [Test]
@@ -56,10 +56,10 @@ public sealed class ImportTests : IDisposable
         Assert.That((await ImportAsync("salon")).Code, Is.Zero, "the last line may lack its end");
         await using var server = ChatServer.StartWith(_folder);
         using Peer zoe = await Peer.ChatAsync(server, "after=0");
-        Assert.That((long)(await zoe.HearMessageAsync())["seq"]!, Is.EqualTo(1));
-        JsonNode gap = await zoe.HearAsync("gap");
+        Assert.That((long)(await zoe.ReceiveMessageAsync())["seq"]!, Is.EqualTo(1));
+        JsonNode gap = await zoe.ReceiveAsync("gap");
         Assert.That(((long)gap["from"]!, (long)gap["to"]!), Is.EqualTo((2L, 4L)));
-        Assert.That((await zoe.HearMessageAsync()).ToJsonString(),
+        Assert.That((await zoe.ReceiveMessageAsync()).ToJsonString(),
             Is.EqualTo("""{"type":"message","seq":5,"at":"2026-11-25T20:00:00.123Z","name":"Ana","text":"five","key":"k"}"""));
     }
 

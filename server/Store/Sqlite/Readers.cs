@@ -1,3 +1,5 @@
+using Microsoft.Data.Sqlite;
+
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
@@ -25,6 +27,23 @@ sealed class Readers(string path) : IDisposable
         finally
         {
             _free.Release();
+        }
+    }
+
+    /// <summary>Whether there is a file with our tables.</summary>
+    public bool CanRead
+    {
+        get
+        {
+            try
+            {
+                Read(file => Rows.ReadHead(file, "", ""));
+                return true;
+            }
+            catch (SqliteException)
+            {
+                return false;
+            }
         }
     }
 

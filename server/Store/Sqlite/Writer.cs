@@ -31,14 +31,13 @@ sealed class Writer : IDisposable
     readonly RoomLogs _logs;
     readonly LiveFile _live;
     readonly WriterQueue _queue = new();
+    readonly Trouble _trouble; // the thread's
     Thread? _thread;
-
-    string? _trouble; // why nothing can be committed now; the thread's
 
     /// <exception cref="ChatFileException">The file cannot be used, and why.</exception>
     public Writer(string path, ChatOptions options, TimeProvider clock, ILogger log, Readers readers, Action<string> grown)
     {
-        (_clock, _log, _readers, _grown) = (clock, log, readers, grown);
+        (_clock, _log, _readers, _grown, _trouble) = (clock, log, readers, grown, new(log));
         _retention = new Retention(options);
         _freeSpace = new FreeSpace(path, options.MinFreeBytes, clock);
         _logs = new RoomLogs(_retention, log);
@@ -47,9 +46,9 @@ sealed class Writer : IDisposable
         {
             _live.Open();
         }
-        catch (ChatFileException error) when (error.MayPass && CanBeRead())
+        catch (ChatFileException error) when (error.MayPass && readers.CanRead)
         {
-            SetTrouble(error.Message);
+            _trouble.Why = error.Message;
         }
         catch
         {
@@ -98,19 +97,6 @@ sealed class Writer : IDisposable
         _queue.Dispose();
     }
 
-    bool CanBeRead()
-    {
-        try
-        {
-            _readers.Read(file => Rows.ReadHead(file, "", ""));
-            return true;
-        }
-        catch (SqliteException)
-        {
-            return false;
-        }
-    }
-
     // ---- From here on, on the thread
 
     void Run()
@@ -152,7 +138,7 @@ sealed class Writer : IDisposable
         }
         try
         {
-            SetTrouble(null);
+            _trouble.Why = null;
             _logs.Publish();
             foreach (RoomLog log in _logs.Touched)
                 _grown(log.Room);
@@ -177,7 +163,7 @@ sealed class Writer : IDisposable
             if (submitted.Room is { } room)
                 Add(file, _logs.Touch(file, room), submitted, now);
             else
-                Rows.Probe(file, _trouble is null ? 1 : LargeProbe);
+                Rows.Probe(file, _trouble.Why is null ? 1 : LargeProbe);
         Known known = Write(file, now);
         file.Commit.Run();
         _live.Settle(known);
@@ -227,7 +213,7 @@ sealed class Writer : IDisposable
         Metrics.CommitFailed();
         if (error is not (SqliteException or ChatFileException or StoreUnavailableException))
             _log.WriterFailed(error); // unexpected: with its stack
-        SetTrouble(error.Message);
+        _trouble.Why = error.Message;
         _live.Rollback(mayBeBroken: error is not (StoreUnavailableException
             or SqliteException { SqliteErrorCode: SQLITE_BUSY or SQLITE_FULL }));
         _logs.TakeBack();
@@ -243,22 +229,11 @@ sealed class Writer : IDisposable
         }
         catch (SqliteException error)
         {
-            SetTrouble(error.Message); // the WAL has everything, and gets longer
+            _trouble.Why = error.Message; // the WAL has everything, and gets longer
         }
         catch (Exception error) // unexpected, and no reason to end: everything is committed
         {
             _log.WriterFailed(error);
         }
-    }
-
-    void SetTrouble(string? trouble)
-    {
-        if (trouble == _trouble)
-            return;
-        _trouble = trouble;
-        if (trouble is null)
-            _log.StoreRecovered();
-        else
-            _log.StoreFailed(trouble);
     }
 }
