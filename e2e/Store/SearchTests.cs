@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
+using ChatMinimal.Sqlite;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Store;
@@ -112,6 +113,40 @@ public sealed class SearchTests : IDisposable
             await FindsAsync(http, "after", ["after"]);
             Assert.That(await TextsAsync(http, "before"), Is.Empty);
         }
+    }
+
+    [Test]
+    public void What_is_not_in_the_log_is_forgotten_a_little_at_a_time_and_another_log_is_not_found_meanwhile()
+    {
+        const int Count = 5 * SearchFile.ForgetAtOnce / 2;
+        using var file = SearchFile.Open(_folder.File + "-search");
+        LogHead log = new("one", 1, Count + 1), trimmed = log with { First = Count - 9 }, other = new("other", 3, 5);
+        file.Add(1, log, [PageOf(log)]);
+        file.Add(2, log, [PageOf(log, room: 2)]);
+        Assert.That(file.Find(1, log, "word", before: Count - 1, most: 3), Is.EqualTo(new[] { Count - 2, Count - 3, Count - 4 }));
+
+        Assert.That(ForgetAll(trimmed), Is.EqualTo(3), "transactions");
+        Assert.That(file.Find(1, log, "word", log.Next, most: 1000), Is.EqualTo(Enumerable.Range(Count - 9, 10).Reverse()));
+        file.Add(1, trimmed, []);
+
+        Assert.That(file.NextOf(1, other), Is.Null);
+        Assert.That(file.Find(1, other, "word", other.Next, most: 1000), Is.Empty);
+        Assert.That(ForgetAll(other), Is.EqualTo(1), "there were ten");
+        Assert.That(file.NextOf(1, other), Is.EqualTo(3));
+        file.Add(1, other, [PageOf(other)]);
+        Assert.That(file.Find(1, other, "word", other.Next, most: 1000), Is.EqualTo(new[] { 4, 3 }));
+        Assert.That(file.Find(2, log, "word", log.Next, most: 10_000), Has.Count.EqualTo(Count), "the other room has all of its own");
+
+        int ForgetAll(LogHead head)
+        {
+            int times = 0;
+            for (; file.NextOf(1, head) is null; times++)
+                file.ForgetSome(1, head);
+            return times;
+        }
+
+        static Sqlite.Page PageOf(LogHead log, long room = 1) => new(Rows.IdOf(room, log.Next - 1), default,
+            [.. Enumerable.Range(0, (int)(log.Next - log.First)).Select(_ => new PageText.Entry("a word"u8.ToArray(), null, null))]);
     }
 
     [TestCase("search=", "search: 1 to 8 words")]

@@ -8,7 +8,9 @@ namespace ChatMinimal.Sqlite;
 /// </summary>
 sealed class SearchFile : IDisposable
 {
-    const int Version = 1; // of what follows; another one is made anew
+    const int Version = 2; // of what follows; another one is made anew
+
+    public const int ForgetAtOnce = 2048; // messages a transaction: the thread is asked to stop in between, and to let others have the core
 
     const string Schema =
         """
@@ -79,33 +81,42 @@ sealed class SearchFile : IDisposable
         }
     }
 
-    public List<long> Find(long room, string match, long from, long before, int most)
+    /// <summary>As the index has it: nothing while it still has another log of this room.</summary>
+    public List<long> Find(long room, LogHead head, string match, long before, int most)
     {
         var seqs = new List<long>();
-        Statement rows = _find.Bind(1, match).Bind(2, Rows.IdOf(room, from)).Bind(3, Rows.IdOf(room, before) - 1).Bind(4, most);
+        if (StateOf(room).Epoch != head.Epoch)
+            return seqs;
+        Statement rows = _find.Bind(1, match).Bind(2, Rows.IdOf(room, head.First)).Bind(3, Rows.IdOf(room, before) - 1).Bind(4, most);
         while (rows.Step())
             seqs.Add(Rows.SeqOf(rows.Int64(0)));
         return seqs;
     }
 
-    /// <summary>
-    /// Where to read on in a room's log; at its beginning, when it is another log than the one that was read, or has lost its end.
-    /// </summary>
-    public long NextOf(long room, LogHead head)
+    /// <summary>Where to read on in a room's log; null: first there is something to forget.</summary>
+    public long? NextOf(long room, LogHead head)
     {
-        (string epoch, _, long next) = StateOf(room);
-        return epoch == head.Epoch && next <= head.Next ? next : head.First;
+        State state = StateOf(room);
+        return state.First < state.KeptFrom(head) ? null : state.IsOf(head) ? Math.Max(state.Next, head.First) : head.First;
     }
 
-    /// <summary>Adds pages of a room, and lets go of what is no longer retained: all of it, or nothing.</summary>
+    /// <summary>Lets go of some of what is not in the log any more, or was another log's: one transaction, that is bounded.</summary>
+    public void ForgetSome(long room, LogHead head)
+    {
+        State state = StateOf(room);
+        long to = Math.Min(state.KeptFrom(head), state.First + ForgetAtOnce);
+        _begin.Run();
+        for (long seq = state.First; seq < to; seq++)
+            _forget.Bind(1, Rows.IdOf(room, seq)).Run();
+        Set(room, state with { First = to });
+        _commit.Run();
+    }
+
+    /// <summary>Adds pages of a room, from where <see cref="NextOf"/> said: all of them, or none.</summary>
     public void Add(long room, LogHead head, List<Page> pages)
     {
-        (string epoch, long first, long next) = StateOf(room);
-        bool isAnother = epoch != head.Epoch || next > head.Next;
+        long next = NextOf(room, head) ?? throw new InvalidOperationException("forget first");
         _begin.Run();
-        for (long seq = first; seq < (isAnother ? next : Math.Min(head.First, next)); seq++)
-            _forget.Bind(1, Rows.IdOf(room, seq)).Run();
-        next = isAnother ? head.First : Math.Max(next, head.First);
         foreach (Page page in pages)
         {
             for (long seq = Math.Max(page.First, next); seq <= page.Last; seq++)
@@ -113,19 +124,31 @@ sealed class SearchFile : IDisposable
                     _add.Bind(1, Rows.IdOf(room, seq)).Bind(2, text).Run();
             next = Math.Max(next, page.Last + 1);
         }
-        _setRoom.Bind(1, room).Bind(2, head.Epoch).Bind(3, head.First).Bind(4, next).Run();
+        Set(room, new State(head.Epoch, head.First, next));
         _commit.Run();
     }
 
-    (string Epoch, long First, long Next) StateOf(long room)
+    // What the index has of a room: [First, Next) of a log.
+    readonly record struct State(string Epoch, long First, long Next)
+    {
+        // Else it is of another log, or of one that has lost its end.
+        public bool IsOf(LogHead head) => Epoch == head.Epoch && Next <= head.Next;
+
+        // What is before is to be forgotten.
+        public long KeptFrom(LogHead head) => IsOf(head) ? Math.Min(head.First, Next) : Next;
+    }
+
+    State StateOf(long room)
     {
         Statement found = _findRoom.Bind(1, room);
         if (!found.Step())
-            return ("", 1, 1);
-        (string, long, long) state = (found.Text(0) ?? "", found.Int64(1), found.Int64(2));
+            return new State("", 1, 1);
+        var state = new State(found.Text(0) ?? "", found.Int64(1), found.Int64(2));
         found.Reset();
         return state;
     }
+
+    void Set(long room, State state) => _setRoom.Bind(1, room).Bind(2, state.Epoch).Bind(3, state.First).Bind(4, state.Next).Run();
 
     static void Execute(SqliteConnection connection, string sql)
     {

@@ -59,19 +59,19 @@ sealed class SearchIndex : IDisposable
         _work.Set();
     }
 
-    /// <summary>The seqs of the newest messages of a room, newest first, that have all the words; of those in [from, before).</summary>
+    /// <summary>The seqs of the newest messages of a log, newest first, that have all the words; of those before this one.</summary>
     /// <exception cref="StoreUnavailableException">The index cannot be read, and is about to be made anew.</exception>
-    public List<long> Find(long room, SearchWords words, long from, long before, int most)
+    public List<long> Find(long room, LogHead head, SearchWords words, long before, int most)
     {
         lock (_asking)
         {
             try
             {
                 _asked ??= SearchFile.Open(_path);
-                List<long> seqs = _asked.Find(room, words.ToMatch(isBeginning: false), from, before, most);
+                List<long> seqs = _asked.Find(room, head, words.ToMatch(isBeginning: false), before, most);
                 return seqs.Count == most || !words.MayBeBeginning
                     ? seqs
-                    : _asked.Find(room, words.ToMatch(isBeginning: true), from, before, most);
+                    : _asked.Find(room, head, words.ToMatch(isBeginning: true), before, most);
             }
             catch (SqliteException error)
             {
@@ -196,28 +196,35 @@ sealed class SearchIndex : IDisposable
         }
     }
 
+    // False: that was all there is to do.
     bool AddSome(SearchFile file, string room)
     {
-        (long id, LogHead head, List<Page> pages) read;
+        (long id, LogHead head, List<Page>? pages) read;
         try
         {
             read = _readers.Read(chat =>
             {
                 (long id, LogHead head) = Rows.ReadHead(chat, room, newEpoch: "");
-                long from = id == 0 ? 1 : Math.Max(head.First, file.NextOf(id, head));
-                return (id, head, id == 0 || from >= head.Next ? [] : Page.ReadFrom(chat, id, from).Take(AtOnce).ToList());
+                List<Page>? pages = id == 0 ? [] : file.NextOf(id, head) is { } from ? ReadSome(chat, id, from, head.Next) : null;
+                return (id, head, pages);
             });
         }
         catch (SqliteException)
         {
             return false; // as above; the room is looked at again when it grows
         }
-        (long id, LogHead head, List<Page> pages) = read;
+        (long id, LogHead head, List<Page>? pages) = read;
         if (id == 0)
             return false;
-        file.Add(id, head, pages);
-        return pages.Count == AtOnce;
+        if (pages is null)
+            file.ForgetSome(id, head);
+        else
+            file.Add(id, head, pages);
+        return pages is null or { Count: AtOnce };
     }
+
+    static List<Page> ReadSome(ChatFile chat, long room, long from, long next) =>
+        from >= next ? [] : [.. Page.ReadFrom(chat, room, from).Take(AtOnce)];
 
     // While people talk they have the core.
     void Pause(TimeSpan worked)

@@ -70,7 +70,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
         (long id, LogHead head) = await ReadAsync(file => HeadOf(file, room), cancel);
         if (id == 0)
             return new LogPage(head, head.Next, []);
-        List<long> seqs = await Task.Run(() => _search.Find(id, words, head.First, Math.Min(before, head.Next), most), cancel);
+        List<long> seqs = await Task.Run(() => _search.Find(id, head, words, Math.Min(before, head.Next), most), cancel);
         var messages = new List<Message>();
         foreach (long seq in Enumerable.Reverse(seqs))
             messages.AddRange((await ReadAsync(file => Read(file, room, id, head, seq, seq + 1), cancel)).Messages);
