@@ -145,7 +145,7 @@ public sealed class SearchTests : IDisposable
             return times;
         }
 
-        static Sqlite.Page PageOf(LogHead log, long room = 1) => new(Rows.IdOf(room, log.Next - 1), default,
+        static Page PageOf(LogHead log, long room = 1) => new(Rows.IdOf(room, log.Next - 1), default,
             [.. Enumerable.Range(0, (int)(log.Next - log.First)).Select(_ => new PageText.Entry("a word"u8.ToArray(), null, null))]);
     }
 

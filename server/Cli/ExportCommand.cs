@@ -23,7 +23,7 @@ static class ExportCommand
             (long id, LogHead head) = Rows.ReadHead(file, room, newEpoch: "");
             if (id == 0)
                 throw new StartException($"there is no room '{room}' in {source}");
-            foreach (Page page in Page.ReadFrom(file, id, head.First))
+            foreach (Page page in Rows.PagesFrom(file, id, head.First))
                 for (long seq = Math.Max(head.First, page.First); seq <= page.Last; seq++)
                     if (page.Find(seq) is { Text: { } text } entry)
                     {

@@ -66,7 +66,7 @@ static class Copy
         await using (NpgsqlBinaryImporter rows =
             await connection.BeginBinaryImportAsync("COPY chat.page (room, last, count, at, said) FROM STDIN (FORMAT BINARY)", cancel))
         {
-            foreach (Sqlite.Page page in Sqlite.Page.ReadFrom(file, id, 0))
+            foreach (Page page in Rows.PagesFrom(file, id, 0))
             {
                 for (int i = 0; i < page.Entries.Count; i++)
                     if (page.Entries[i].Key is { } key && page.First + i >= firstKey)
@@ -96,7 +96,7 @@ static class Copy
         return messages;
     }
 
-    static string SaidOf(Sqlite.Page page) =>
+    static string SaidOf(Page page) =>
         Encoding.UTF8.GetString(PageText.Write([.. page.Entries.Select(entry => new Message(0, page.At, entry.Name, entry.Text
             ?? [], entry.Key))]));
 

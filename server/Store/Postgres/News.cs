@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text;
 using System.Threading.Channels;
-using ChatMinimal.Sqlite;
 using Npgsql;
 
 namespace ChatMinimal.Postgres;
@@ -31,6 +30,9 @@ sealed class News(PostgresStore store) : IAsyncDisposable
     bool _isProven;
 
     public void Begin() => (_listening, _sending) = (ListenAsync(), SendAsync());
+
+    /// <summary>Called with the room and the name of who types at another server.</summary>
+    public Action<string, string>? Typing { get; set; }
 
     /// <summary>Whether what is told arrives here, as far as is known.</summary>
     public bool IsListening => _isListening;
@@ -150,12 +152,30 @@ sealed class News(PostgresStore store) : IAsyncDisposable
         string[] parts = news.Split(' ', 4);
         if (parts is [var server, "proof"])
             _isProven |= server == store.Id;
-        else if (parts is [var other, var what, var room, var more] && other != store.Id)
-            store.Hear(what, room, more);
+        else if (parts is [var other, var what, var room, var more] && other != store.Id && store.Rooms.Find(room) is { } log)
+            Hear(what, log, more);
+    }
+
+    void Hear(string what, RoomLog log, string more)
+    {
+        switch (what)
+        {
+            case HasGrown:
+                (LogPage? page, long from) = ReadGrown(more);
+                if (page is null || !log.Offer(page.Value with { Head = store.Retention.Clip(page.Value.Head) }, from))
+                    log.Wake();
+                break;
+            case IsPresent:
+                store.Neighbours.Hear();
+                break;
+            case Types:
+                Typing?.Invoke(log.Room, more);
+                break;
+        }
     }
 
     /// <summary>What <see cref="Grown"/> told. The page is null when it was too long to be told.</summary>
-    public static (LogPage? Page, long From) ReadGrown(string more)
+    static (LogPage? Page, long From) ReadGrown(string more)
     {
         string[] parts = more.Split(' ', 6);
         if (parts.Length < 4 || !long.TryParse(parts[1], out long first) || !long.TryParse(parts[2], out long next)
@@ -179,7 +199,7 @@ sealed class News(PostgresStore store) : IAsyncDisposable
             _isPolling = false;
             store.Log.Listening();
         }
-        store.WakeAll(); // for what was missed
+        store.Rooms.WakeAll(); // for what was missed
     }
 
     void SetPolling()

@@ -54,10 +54,15 @@ static class Queries
         {
             found ??= new Found(new LogHead(rows.GetString(0), rows.GetInt64(1), rows.GetInt64(2)), At(rows, 3));
             if (!rows.IsDBNull(4))
-                pages.Add(Page.Of(rows.GetInt64(4), rows.GetInt32(5), rows.GetDateTime(6), rows.GetFieldValue<byte[]>(7)));
+                pages.Add(PageOf(rows));
         }
         return (found ?? throw new StoreUnavailableException("chat.state is empty: who made this database?"), pages);
     }
+
+    // Somebody's table.
+    static Page PageOf(NpgsqlDataReader row) =>
+        new(row.GetInt64(4), row.GetDateTime(6),
+            PageText.Read(row.GetFieldValue<byte[]>(7)) is { } entries && entries.Count == row.GetInt32(5) ? entries : []);
 
     /// <summary>What became of an attempt to add messages. Known: the keys that the log has already; then nothing was added.</summary>
     public readonly record struct Added(LogHead Head, DateTime At, string[] Known, long[] Seqs);

@@ -20,7 +20,7 @@ sealed class RoomLog(string room, PostgresStore store)
 
     public string Room => room;
 
-    /// <summary>Those who follow it, or are submitting: the store's, under its lock.</summary>
+    /// <summary>Those who follow it, or are submitting: of the open rooms, under their lock.</summary>
     public int Users { get; set; }
 
     /// <summary>Its messages on their way to the database.</summary>
@@ -41,11 +41,11 @@ sealed class RoomLog(string room, PostgresStore store)
         bool isKnown;
         lock (_lock)
             isKnown = _told is not null;
-        Queries.Found found = isKnown ? default : await store.FindAsync(room, cancel);
+        Queries.Found found = isKnown ? default : await store.FindAsync(room, 0, cancel);
         lock (_lock)
         {
             if (_told is null)
-                (_told, _toldAt) = (store.Clip(found.Head), found.MarkAt);
+                (_told, _toldAt) = (store.Retention.Clip(found.Head), found.MarkAt);
             _followers.Add(tell);
             tell(new LogPage(_told.Value, _told.Value.Next, []));
         }
@@ -136,17 +136,16 @@ sealed class RoomLog(string room, PostgresStore store)
     // True: there is more.
     async Task<bool> ReadOnceAsync(Mark mark, CancellationToken cancel)
     {
-        (Queries.Found found, List<Page> pages) = await store.Database.UseAsync(
-            (connection, cancel) => Queries.ReadAsync(connection, room, mark.Next, mark.Next, store.Keep, Limit.Follower, cancel), cancel);
-        if (mark.IsRolledBack(found.Head, found.MarkAt))
+        (Queries.Found found, List<Page> pages) = await store.ReadAsync(room, mark.Next, mark.Next, Limit.Follower, cancel);
+        bool isRolledBack = mark.IsRolledBack(found.Head, found.MarkAt);
+        if (isRolledBack)
             await store.RenewAsync(room, mark, cancel);
-        if (found.Head.Epoch != mark.Epoch || mark.IsRolledBack(found.Head, found.MarkAt))
+        if (isRolledBack || found.Head.Epoch != mark.Epoch)
         {
-            BeginAnew(await store.FindAsync(room, cancel));
+            BeginAnew(await store.FindAsync(room, 0, cancel));
             return true;
         }
-        LogPage page = Page.Cut(store.Clip(found.Head), pages, mark.Next, long.MaxValue, Limit.Follower);
-        store.TellDamaged(room, pages);
+        LogPage page = Page.Cut(store.Retention.Clip(found.Head), pages, mark.Next, long.MaxValue, Limit.Follower, areAll: false);
         return !Offer(page, mark.Next) || page.Next < found.Head.Next;
     }
 
@@ -173,7 +172,7 @@ sealed class RoomLog(string room, PostgresStore store)
         {
             if (found.Head.Epoch == _told?.Epoch)
                 return;
-            (_told, _toldAt) = (store.Clip(found.Head), found.MarkAt);
+            (_told, _toldAt) = (store.Retention.Clip(found.Head), found.MarkAt);
             Tell(new LogPage(_told.Value, _told.Value.Next, []));
         }
         store.Log.AnotherLog(room);

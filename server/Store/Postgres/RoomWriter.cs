@@ -87,7 +87,7 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
     async Task<Queries.Added> TryAsync(Batch batch)
     {
         (string[] keys, int[] counts, string[] said) = batch.ToRows();
-        TimeSpan patience = store.HasTrouble ? TimeSpan.Zero : store.Database.Timeout;
+        TimeSpan patience = store.Readiness.HasTrouble ? TimeSpan.Zero : store.Database.Timeout;
         long since = store.Clock.GetTimestamp();
         for (TimeSpan pause = s_firstPause; ; pause = pause < s_longestPause ? 2 * pause : pause)
         {
@@ -96,7 +96,7 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
                 Queries.Added added = await store.Database.UseAsync((connection, cancel) => Queries.AddAsync(
                     connection, log.Room, log.Mark, PostgresStore.NewEpoch(), keys, counts, said, Retention.KeysKept,
                         store.Database.Timeout / 2, cancel), store.Stopping);
-                store.SetTrouble(null);
+                store.Readiness.SetTrouble(null);
                 return added;
             }
             catch (StoreUnavailableException error)
@@ -106,7 +106,7 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
                 if (isLocked && isOver)
                     store.Log.RoomLocked(log.Room); // by somebody else's transaction: a trouble of this room
                 else if (!isLocked && isOver)
-                    store.SetTrouble(error.Message);
+                    store.Readiness.SetTrouble(error.Message);
                 if (isOver)
                     throw;
             }
@@ -117,7 +117,7 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
     // To everyone who follows, here and at the other servers. When it cannot be read what is before it, a look in a second will.
     async Task TellAsync(LogHead head, List<Message> added)
     {
-        LogHead clipped = store.Clip(head);
+        LogHead clipped = store.Retention.Clip(head);
         var page = new LogPage(clipped, head.Next, added);
         long from = head.Next - added.Count;
         if (added.Count > 0)
@@ -135,11 +135,9 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
     // What the log has under a client's key, to compare; null: no longer there, or of no interest.
     async Task<byte[]?> TextAsync(LogHead head, string key, long seq)
     {
-        if (key.StartsWith(' ') || seq < store.Clip(head).First)
+        if (key.StartsWith(' ') || seq < store.Retention.Clip(head).First)
             return null;
-        (_, List<Page> pages) = await store.Database.UseAsync(
-            (connection, cancel) =>
-                Queries.ReadAsync(connection, log.Room, seq, mark: 1, store.Keep, new Limit(1, 1), cancel), store.Stopping);
+        (_, List<Page> pages) = await store.ReadAsync(log.Room, seq, mark: 1, new Limit(1, 1), store.Stopping);
         return pages is [{ } page, ..] ? page.Find(seq)?.Text : null;
     }
 
@@ -147,7 +145,7 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
     {
         bool crosses(int every) => next / every != (next - added) / every;
         if (added > 0 && crosses(TrimEvery))
-            await store.TrimAsync(log.Room, withKeys: crosses(TrimKeysEvery));
+            await store.Retention.TrimAsync(log.Room, withKeys: crosses(TrimKeysEvery));
     }
 
     void GiveUp(List<Submitted> batch, Exception error)

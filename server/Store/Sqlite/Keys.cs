@@ -49,7 +49,7 @@ static class Keys
     static PageText.Entry? EntryOf(ChatFile file, RoomLog log, long seq)
     {
         if (seq < log.From)
-            return Page.ReadFrom(file, log.Id, seq).Select(page => page.Find(seq)).FirstOrDefault();
+            return Rows.PagesFrom(file, log.Id, seq).Select(page => page.Find(seq)).FirstOrDefault();
         Message message = log.Written[(int)(seq - log.From)];
         return new PageText.Entry(message.Text, message.Name, message.Key);
     }

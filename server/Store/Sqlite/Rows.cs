@@ -52,6 +52,29 @@ static class Rows
         return id <= LastRoom ? (id, head) : throw new StoreUnavailableException($"the file is full: it has no more than {LastRoom} rooms");
     }
 
+    /// <summary>The pages of a room from the one that holds this seq on.</summary>
+    public static IEnumerable<Page> PagesFrom(ChatFile file, long room, long seq)
+    {
+        Statement rows = file.ReadPages.Bind(1, IdOf(room, seq)).Bind(2, LastIdOf(room));
+        try
+        {
+            while (rows.Step())
+                yield return PageOf(rows);
+        }
+        finally
+        {
+            rows.Reset();
+        }
+    }
+
+    // Somebody's file: of any type and content.
+    static Page PageOf(Statement row)
+    {
+        DateTime at = default;
+        bool isWhole = row.IsText(1) && row.IsText(2) && TryParseTime(row.Text(1)!, out at);
+        return new Page(SeqOf(row.Int64(0)), at, isWhole && PageText.Read(row.Bytes(2)) is { } entries ? entries : []);
+    }
+
     /// <summary>Some rooms, by id, and the id of the last of them.</summary>
     public static (List<string> Names, long Last) RoomsAfter(ChatFile file, long last)
     {

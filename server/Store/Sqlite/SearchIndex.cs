@@ -224,7 +224,7 @@ sealed class SearchIndex : IDisposable
     }
 
     static List<Page> ReadSome(ChatFile chat, long room, long from, long next) =>
-        from >= next ? [] : [.. Page.ReadFrom(chat, room, from).Take(AtOnce)];
+        from >= next ? [] : [.. Rows.PagesFrom(chat, room, from).Take(AtOnce)];
 
     // While people talk they have the core.
     void Pause(TimeSpan worked)

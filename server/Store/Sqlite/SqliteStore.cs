@@ -146,30 +146,16 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     LogPage Read(ChatFile file, string room, long id, LogHead head, long from, long to)
     {
-        var messages = new List<Message>();
-        int bytes = 0;
         long next = Math.Max(from, head.First);
-        foreach (Page page in next < to ? Page.ReadFrom(file, id, next) : [])
+        IEnumerable<Page> pages = next < to ? Rows.PagesFrom(file, id, next).Select(Told) : [];
+        return Page.Cut(head, pages, from, to, Limit.Reader, areAll: true);
+
+        Page Told(Page page)
         {
             if (page.IsDamaged)
-                TellDamaged(room, page.Id);
-            for (long seq = Math.Max(next, page.First); seq <= page.Last; seq++)
-            {
-                if (page.Find(seq) is not { Text: { } text } entry)
-                    continue;
-                bytes += text.Length;
-                bool isFull = messages.Count == IMessageStore.PageMessages || bytes > IMessageStore.PageBytes;
-                if (messages.Count > 0 && (isFull || seq != next || seq >= to))
-                    return new LogPage(head, next, messages);
-                if (seq >= to)
-                    break;
-                messages.Add(new Message(seq, page.At, entry.Name, text, entry.Key));
-                next = seq + 1;
-            }
-            if (page.Last >= to - 1)
-                break;
+                TellDamaged(room, Rows.IdOf(id, page.Last));
+            return page;
         }
-        return new LogPage(head, messages.Count > 0 ? next : Math.Max(from, to), messages);
     }
 
     void TellDamaged(string room, long id)

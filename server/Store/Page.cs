@@ -1,31 +1,33 @@
-using ChatMinimal.Sqlite;
-
-namespace ChatMinimal.Postgres;
+namespace ChatMinimal;
 
 /// <summary>
-/// A page is one row of the table: messages of a room that were committed together. Somebody's table: when the text cannot be
-/// read it has no entries, and costs its readers what was in it and nothing else.
+/// A page is one row of a database: messages of a room that were committed together, at one time. Whatever the row holds, it has a
+/// place; when the rest cannot be read it has no entries, and costs its readers what was in it and nothing else.
 /// </summary>
+/// <param name="Last">The seq of its last message.</param>
+/// <param name="At">When they were committed.</param>
+/// <param name="Entries">The messages, oldest first.</param>
 readonly record struct Page(long Last, DateTime At, List<PageText.Entry> Entries)
 {
-    public long First => Last + 1 - Entries.Count;
     public bool IsDamaged => Entries.Count == 0;
-
-    public static Page Of(long last, int count, DateTime at, byte[] said) =>
-        new(last, at, PageText.Read(said) is { } entries && entries.Count == count ? entries : []);
+    public long First => Last + 1 - Entries.Count;
 
     /// <summary>The entry of this seq; null when the page does not have it.</summary>
     public PageText.Entry? Find(long seq) => seq >= First && seq <= Last ? Entries[(int)(seq - First)] : null;
 
     /// <summary>As much of [from, to) as one answer holds.</summary>
     /// <param name="head">The log's.</param>
-    /// <param name="pages">Its pages from the one that holds <c>from</c> on; perhaps not all.</param>
-    /// <param name="limit">What it holds at most.</param>
-    public static LogPage Cut(LogHead head, IReadOnlyList<Page> pages, long from, long to, Limit limit)
+    /// <param name="pages">Its pages from the one that holds <c>from</c> on. No more of them are taken than are needed.</param>
+    /// <param name="from">The first seq asked for.</param>
+    /// <param name="to">Exclusive; at most the log's end.</param>
+    /// <param name="limit">What one answer holds at most.</param>
+    /// <param name="areAll">False: after these there may be more.</param>
+    public static LogPage Cut(LogHead head, IEnumerable<Page> pages, long from, long to, Limit limit, bool areAll)
     {
         var messages = new List<Message>();
         int bytes = 0;
         long next = Math.Max(from, head.First);
+        long? last = null;
         to = Math.Min(to, head.Next);
         foreach (Page page in pages)
         {
@@ -42,12 +44,14 @@ readonly record struct Page(long Last, DateTime At, List<PageText.Entry> Entries
                 messages.Add(new Message(seq, page.At, entry.Name, text, entry.Key));
                 next = seq + 1;
             }
+            if ((last = page.Last) >= to - 1)
+                break;
         }
         if (messages.Count > 0)
             return new LogPage(head, next, messages);
         // Nothing but a gap: as far as was looked.
-        bool isOver = pages is [] || pages[^1].Last >= to - 1;
-        return new LogPage(head, isOver ? Math.Max(from, to) : pages[^1].Last + 1, messages);
+        bool isOver = areAll || last is null || last >= to - 1;
+        return new LogPage(head, isOver ? Math.Max(from, to) : last!.Value + 1, messages);
     }
 }
 

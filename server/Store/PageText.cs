@@ -4,7 +4,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Unicode;
 
-namespace ChatMinimal.Sqlite;
+namespace ChatMinimal;
 
 /// <summary>
 /// The text of a page is its messages as JSON that one can read: <c>[[text, name, key], …]</c>, oldest first, without
