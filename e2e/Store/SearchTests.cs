@@ -122,7 +122,7 @@ public sealed class SearchTests : IDisposable
         using var file = SearchFile.Open(_folder.File + "-search");
         LogHead log = new("one", 1, Count + 1), trimmed = log with { First = Count - 9 }, other = new("other", 3, 5);
         file.Add(1, log, [PageOf(log)]);
-        file.Add(2, log, [PageOf(log, room: 2)]);
+        file.Add(2, log, [PageOf(log)]);
         Assert.That(file.Find(1, log, "word", before: Count - 1, most: 3), Is.EqualTo(new[] { Count - 2, Count - 3, Count - 4 }));
 
         Assert.That(ForgetAll(trimmed), Is.EqualTo(3), "transactions");
@@ -145,7 +145,7 @@ public sealed class SearchTests : IDisposable
             return times;
         }
 
-        static Page PageOf(LogHead log, long room = 1) => new(Rows.IdOf(room, log.Next - 1), default,
+        static ChatMinimal.Page PageOf(LogHead log) => new(log.Next - 1, default,
             [.. Enumerable.Range(0, (int)(log.Next - log.First)).Select(_ => new PageText.Entry("a word"u8.ToArray(), null, null))]);
     }
 
