@@ -36,6 +36,9 @@ sealed class ChatOptions
     /// <summary>Bytes that the windows of all rooms hold together, more or less. Beyond it they hold only what is newest.</summary>
     public long WindowBytesTotal { get; set; } = 256 << 20;
 
+    /// <summary>Threads that send to clients. 0: one for each core but one, eight at most.</summary>
+    public int Pumps { get; set; }
+
     /// <summary>Bytes of UTF-8 in a message: a long letter, not a file.</summary>
     public int MaxMessageBytes { get; set; } = 64 << 10;
 

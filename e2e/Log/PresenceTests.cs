@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 
@@ -13,7 +14,8 @@ public sealed class PresenceTests
     {
         var options = new ChatOptions();
         var store = new MemoryStore(options, _clock);
-        _room = new Room("salon", store, new Window("salon", options, new WindowBudget(1 << 20)), _clock, _ => { });
+        _room = new Room("salon", store, new Window("salon", options, new WindowBudget(1 << 20)), _clock,
+            new Broadcaster(options, _clock, NullLogger<Broadcaster>.Instance)); // not started
         _room.Append(new LogPage(new LogHead("epoch", 1, 1), 1, []));
     }
 

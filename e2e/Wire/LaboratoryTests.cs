@@ -27,7 +27,7 @@ public sealed class LaboratoryTests
         Assert.That(seen["received"].ToJsonString(), Does.Contain("""{"what":"received","thread":"a worker of the pool",""").And.Contain("\"bytes\":5,"));
         Assert.That((string)seen["committed"]["what"]!, Is.EqualTo("committed"));
         Assert.That((int)seen["appended"]["messages"]!, Is.EqualTo(1));
-        Assert.That((string)seen["sent"]["thread"]!, Is.EqualTo("pump"));
+        Assert.That((string)seen["sent"]["thread"]!, Does.StartWith("pump"), "one of several, where there are many cores");
         Assert.That((int)seen["sent"]["clients"]!, Is.EqualTo(2));
         Assert.That(seen.Values.Select(step => (double)step["at"]!).Order(),
             Is.EqualTo(((string[])["received", "committed", "appended", "sent"]).Select(what => (double)seen[what]["at"]!)));

@@ -43,7 +43,7 @@ sealed class Admission(
             throw;
         }
         CancellationToken stopping = lifetime.ApplicationStopping;
-        await Link.GoOnAsync(http, () => connection.RunAsync(transport, rooms.WakePump, stay, stopping));
+        await Link.GoOnAsync(http, () => connection.RunAsync(transport, stay, stopping));
     }
 
     /// <summary>What the request asks for; null when it has been refused.</summary>

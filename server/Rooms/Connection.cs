@@ -42,10 +42,9 @@ sealed class Connection(
 
     /// <summary>Greets, and receives until it is over.</summary>
     /// <param name="transport">Its way to the peer.</param>
-    /// <param name="wakePump">Called when the pump should come by.</param>
     /// <param name="stay">Disposed when it is over.</param>
     /// <param name="stopping">The server stops.</param>
-    public async Task RunAsync(Transport transport, Action<Feed> wakePump, IDisposable stay, CancellationToken stopping)
+    public async Task RunAsync(Transport transport, IDisposable stay, CancellationToken stopping)
     {
         using IDisposable _ = stay;
         _transport = transport;
@@ -53,7 +52,7 @@ sealed class Connection(
         {
             try
             {
-                await _feed.BeginAsync(transport.Output, wakePump, this,
+                await _feed.BeginAsync(transport.Output, this,
                     static (connection, error) => ((Connection)connection).Fail(error),
                     static (connection, now) => ((Connection)connection).Tick(now));
                 using CancellationTokenRegistration goodbye = stopping.UnsafeRegister(

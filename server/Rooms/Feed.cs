@@ -23,7 +23,6 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     volatile bool _isOver;                   // nothing more of the log is sent
 
     Output? _output; // null until it has begun: there is nobody to write to
-    Action<Feed>? _wakePump;
     object? _owner; // handed to the two that follow: an idle client does not hold a closure for each
     Action<object, Exception>? _fail;
     Func<object, long, byte[]?>? _tick;
@@ -36,31 +35,34 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     /// <summary>Everything below has been sent, or told as a gap.</summary>
     public long Next => _cursor.Seq;
 
+    /// <summary>The part of the room that it is in, and so who serves it, from the join on.</summary>
+    public Slice Slice { get; private set; } = null!;
+
     /// <summary>Sets the cursor. By the room, under its lock.</summary>
-    public void Join(Resume resume)
+    public void Join(Resume resume, Slice slice)
     {
+        Slice = slice;
         _hello = room.Window.Join(dialect, resume, out _cursor, out _epoch);
         _presence = room.Presence.Frame; // the next one is about to come
     }
 
     /// <summary>Greets, and from then on sends what follows.</summary>
     /// <param name="output">Where to; not open yet.</param>
-    /// <param name="wakePump">Called when the pump should come by again.</param>
     /// <param name="owner">Handed to the two that follow.</param>
     /// <param name="fail">Called when the feed cannot go on, and with what.</param>
     /// <param name="tick">Called once a second, with a timestamp; returns frames to send, or null.</param>
-    public async ValueTask BeginAsync(Output output, Action<Feed> wakePump,
-        object owner, Action<object, Exception> fail, Func<object, long, byte[]?> tick)
+    public async ValueTask BeginAsync(Output output, object owner,
+        Action<object, Exception> fail, Func<object, long, byte[]?> tick)
     {
         if (dialect == Dialect.Chat)
             await output.GreetAsync(_hello);
-        (_hello, _wakePump, _owner, _fail, _tick) = (null, wakePump, owner, fail, tick);
+        (_hello, _owner, _fail, _tick) = (null, owner, fail, tick);
         Volatile.Write(ref _output, output);
         output.Open(static feed => ((Feed)feed).Wake(), this);
     }
 
-    /// <summary>Has the pump come by.</summary>
-    public void Wake() => _wakePump!(this);
+    /// <summary>Has its pump come by.</summary>
+    public void Wake() => Slice.Pump.Ready(this);
 
     /// <summary>
     /// Writes, in as few writes as may be, everything that the peer has missed. On the pump's thread; never waits. False: it was skipped,

@@ -3,24 +3,22 @@ using System.Diagnostics;
 namespace ChatMinimal;
 
 /// <summary>
-/// A room is a log and those who read it: the window, and a feed for each connection. Its one lock guards who is here; what is
-/// to be sent for it is the pump's work, who is called when there is some.
+/// A room is a log and those who read it: the window, and a feed for each connection, in slices. Its one lock guards who is here; what is
+/// to be sent for it is the pumps' work, each for its slices, who are called when there is some.
 /// </summary>
 /// <param name="name">As its log is called in the store.</param>
 /// <param name="store">Where its log is.</param>
 /// <param name="window">The log as memory sees it.</param>
 /// <param name="clock">For what is told once a second.</param>
-/// <param name="wakePump">Called when there is something to be sent.</param>
-sealed class Room(string name, IMessageStore store, Window window, TimeProvider clock, Action<Room> wakePump)
+/// <param name="broadcaster">The pumps that its slices are served by.</param>
+sealed class Room(string name, IMessageStore store, Window window, TimeProvider clock, Broadcaster broadcaster)
 {
     static readonly TimeSpan s_lagTimeout = TimeSpan.FromSeconds(3); // behind the store
 
     readonly Lock _lock = new();
-    readonly List<Feed> _feeds = [];
+    readonly List<Feed> _feeds = []; // in the order in which they came
     readonly Typing _typing = new(clock);
     Attendance _elsewhere; // at the other servers
-    Feed[]? _everyone; // the list above, to hand out; null when it changed
-    int _queued; // 1 while the pump has this room on its list
 
     public string Name => name;
 
@@ -39,23 +37,21 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
 
     public void Trace(in ThreadStep step) => Traced?.Invoke(step);
 
-    /// <summary>The feeds, as they are now.</summary>
-    public Feed[] Everyone
-    {
-        get
-        {
-            lock (_lock)
-                return _everyone ??= [.. _feeds];
-        }
-    }
+    /// <summary>The same feeds, by who serves them.</summary>
+    public Slices Slices { get; } = new(name, broadcaster);
+
+    /// <summary>Who typed, as it was last told to all; null: nobody yet.</summary>
+    public Typing.Telling? LatestTyping => _typing.Latest;
 
     /// <summary>Adds a feed and sets its cursor: what is appended from now on, it will be sent.</summary>
     public void Join(Feed feed, Resume resume)
     {
         lock (_lock)
         {
-            feed.Join(resume);
+            Slice slice = Slices.Place(this);
+            feed.Join(resume, slice);
             _feeds.Add(feed);
+            slice.Add(feed);
             MembersChanged();
         }
     }
@@ -66,6 +62,7 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
         {
             if (!_feeds.Remove(feed))
                 return;
+            Slices.Leave(feed);
             window.Leave(feed.Dialect);
             MembersChanged();
         }
@@ -82,7 +79,7 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
         }
     }
 
-    /// <summary>Someone types. The others are told when the pump comes by, but for those who are busy then.</summary>
+    /// <summary>Someone types. The others are told when their pump comes by, but for those who are busy then.</summary>
     public void Typing(Feed author)
     {
         Typing(author.Name ?? "", author);
@@ -92,9 +89,11 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
     /// <summary>The same, of someone who may be at another server: without a feed.</summary>
     public void Typing(string author, Feed? feed)
     {
+        bool isNews;
         lock (_lock)
-            _typing.Add(author, feed);
-        wakePump(this);
+            isNews = _typing.Add(author, feed);
+        if (isNews)
+            Slices.Wake();
     }
 
     /// <summary>Who is here, without the other servers.</summary>
@@ -141,12 +140,6 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
         }
     }
 
-    public (byte[] Frame, Feed? Author)? TakeTyping()
-    {
-        lock (_lock)
-            return _typing.Take();
-    }
-
     /// <summary>Appends what the store has put in order.</summary>
     public void Append(LogPage page)
     {
@@ -154,7 +147,7 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
             AppendTraced(page);
         else
             window.Append(page);
-        wakePump(this);
+        Slices.Wake();
     }
 
     void AppendTraced(LogPage page)
@@ -165,28 +158,21 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
         Trace(new ThreadStep("appended", page.Next - 1, page.Messages.Count, bytes, Took: Stopwatch.GetElapsedTime(start)));
     }
 
-    /// <summary>Once a second: what waited for its time is told now.</summary>
+    /// <summary>Once a second, on the home pump's thread: what waited for its time is told now.</summary>
     public void Sweep()
     {
         window.Sweep();
         bool isNews;
         lock (_lock)
-            isNews = Presence.Refresh(_feeds, _elsewhere) | _typing.IsWaiting;
+            isNews = Presence.Refresh(_feeds, _elsewhere) | _typing.Refresh();
         if (isNews)
-            wakePump(this);
+            Slices.Wake();
     }
-
-    /// <summary>Whether the pump must be told of this room; it is told once, until it comes by.</summary>
-    public bool TryQueue() => Interlocked.Exchange(ref _queued, 1) == 0;
-
-    /// <summary>The pump is here: what happens from now on needs another visit.</summary>
-    public void Unqueue() => Volatile.Write(ref _queued, 0);
 
     // Under the lock.
     void MembersChanged()
     {
-        _everyone = null;
         if (Presence.Change(_feeds, _elsewhere))
-            wakePump(this);
+            Slices.Wake();
     }
 }

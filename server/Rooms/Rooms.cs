@@ -22,7 +22,6 @@ sealed class Rooms : IDisposable
     {
         (_store, _options, _clock, _broadcaster) = (store, options, clock, broadcaster);
         _budget = new WindowBudget(options.WindowBytesTotal);
-        WakePump = broadcaster.Ready;
         (store as IElsewhere)?.Begin(
             here: () => All.ToDictionary(room => room.Name, room => room.Here),
             there: (name, who) => Find(name)?.SetElsewhere(who),
@@ -61,7 +60,7 @@ sealed class Rooms : IDisposable
             {
                 if (_open.Count >= _options.MaxRooms)
                     return null;
-                var room = new Room(name, _store, new Window(name, _options, _budget), _clock, _broadcaster.Grown);
+                var room = new Room(name, _store, new Window(name, _options, _budget), _clock, _broadcaster);
                 _open.Add(name, entry = new Entry(room, FollowAsync(room)));
             }
             entry.Users++;
@@ -90,9 +89,6 @@ sealed class Rooms : IDisposable
         }
         _ = EndAsync(entry.Following);
     }
-
-    /// <summary>Has the pump come by a feed. One delegate for all of them.</summary>
-    public Action<Feed> WakePump { get; }
 
     public void Dispose() => _sweeps.Dispose();
 

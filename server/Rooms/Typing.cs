@@ -1,38 +1,46 @@
 namespace ChatMinimal;
 
-/// <summary>Typing is who writes just now, told once a second for a whole room: one frame, however many write.</summary>
+/// <summary>
+/// Typing is who writes just now, told at most once a second for a whole room: one frame, however many write. What is told is of the
+/// moment: a client that is busy then is not told later.
+/// </summary>
 sealed class Typing(TimeProvider clock)
 {
     const int MostNames = 3; // more than that is "several people"
     static readonly TimeSpan s_every = TimeSpan.FromSeconds(1);
 
-    readonly List<(string Name, Feed? Feed)> _authors = []; // without a feed: at another server
+    readonly List<(string Name, Feed? Feed)> _authors = []; // not told yet; without a feed: at another server
     long? _toldAt;
 
-    /// <summary>Somebody's typing has not been told yet.</summary>
-    public bool IsWaiting => _authors.Count > 0;
+    /// <summary>The newest; null: nobody has typed yet. An object for each, so that who sends it knows whether it has.</summary>
+    public Telling? Latest { get; private set; }
 
-    /// <summary>Somebody types, here or at another server. Under the room's lock.</summary>
-    public void Add(string name, Feed? author)
+    /// <summary>Somebody types, here or at another server. True: there is a new telling to be sent. Under the room's lock.</summary>
+    public bool Add(string name, Feed? author)
     {
         if (_authors.Count <= MostNames && !_authors.Contains((name, author)))
             _authors.Add((name, author));
+        return Refresh();
     }
 
-    /// <summary>
-    /// The frame to send, and the one author it is not for; null when nobody types or the last telling is too fresh. What is told is
-    /// of the moment: it is told once. Under the room's lock.
-    /// </summary>
-    public (byte[] Frame, Feed? Author)? Take()
+    /// <summary>Once a second: who typed when the last telling was too fresh is told now. Under the room's lock.</summary>
+    public bool Refresh()
     {
         long now = clock.GetTimestamp();
         if (_authors.Count == 0 || (_toldAt is { } toldAt && clock.GetElapsedTime(toldAt, now) < s_every))
-            return null;
+            return false;
         _toldAt = now;
-        (byte[], Feed?) taken = _authors is [var author]
-            ? (Frame.Of(ServerMessage.Typing(author.Name)), author.Feed)
-            : (Frame.Of(ServerMessage.Typing([.. _authors.Take(MostNames).Select(each => each.Name)])), null);
+        Latest = _authors is [var author]
+            ? new(Frame.Of(ServerMessage.Typing(author.Name)), author.Feed)
+            : new(Frame.Of(ServerMessage.Typing([.. _authors.Take(MostNames).Select(each => each.Name)])), null);
         _authors.Clear();
-        return taken;
+        return true;
+    }
+
+    /// <summary>A frame to be sent to everyone but its one author, if it has one.</summary>
+    public sealed class Telling(byte[] frame, Feed? author)
+    {
+        public byte[] Frame => frame;
+        public Feed? Author => author;
     }
 }

@@ -63,7 +63,7 @@ static partial class Log
     [LoggerMessage(19, LogLevel.Information, "Stopping after {Uptime}, with {Clients} clients connected")]
     public static partial void Stopping(this ILogger log, int clients, string uptime);
 
-    [LoggerMessage(21, LogLevel.Error, "The pump met something unexpected and goes on")]
+    [LoggerMessage(21, LogLevel.Error, "A pump met something unexpected and goes on")]
     public static partial void PumpFailed(this ILogger log, Exception error);
 
     [LoggerMessage(22, LogLevel.Warning, "{Peer}: an answer was not read for {Seconds} s, the connection is aborted")]
