@@ -8,11 +8,14 @@ namespace ChatMinimal.Sqlite;
 /// </summary>
 sealed class Readers(string path) : IDisposable
 {
-    // At once: each takes a thread of the pool, and up to 2 MB
-    static readonly int s_most = Math.Clamp(Environment.ProcessorCount / 2, 1, 4);
+    /// <summary>
+    /// At once: each takes a thread of the pool, and up to 2 MB. At least two, so that one whom the disk holds up holds up nobody else.
+    /// </summary>
+    public static readonly int Most = Math.Clamp(Environment.ProcessorCount / 2, 2, 4);
+
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(0.5);
 
-    readonly SemaphoreSlim _free = new(s_most);
+    readonly SemaphoreSlim _free = new(Most);
     readonly Lock _lock = new();
     readonly Stack<ChatFile> _idle = [];
 
@@ -64,7 +67,7 @@ sealed class Readers(string path) : IDisposable
     /// <summary>Closes all of them while this is done, for the file at the path, or its WAL, will not be the one they have.</summary>
     public void Without(Action action)
     {
-        for (int i = 0; i < s_most; i++)
+        for (int i = 0; i < Most; i++)
             _free.Wait();
         try
         {
@@ -73,14 +76,14 @@ sealed class Readers(string path) : IDisposable
         }
         finally
         {
-            _free.Release(s_most);
+            _free.Release(Most);
         }
     }
 
     /// <summary>Waits for those who still read, for a while.</summary>
     public void Dispose()
     {
-        for (int i = 0; i < s_most && _free.Wait(s_stopTimeout); i++) { }
+        for (int i = 0; i < Most && _free.Wait(s_stopTimeout); i++) { }
         CloseIdle();
         _free.Dispose();
     }
