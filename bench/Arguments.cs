@@ -10,9 +10,10 @@ sealed record Arguments
 
           dotnet run -c Release --project bench -- [options]
 
-          --quick                 some scenarios, some servers, once; under two minutes (the default)
+          --quick                 some scenarios, some servers; under two minutes (the default)
           --full                  every scenario, every server, several rounds in alternating order, and medians
-          --rounds N              how many rounds (quick: 1; full: 3)
+          --rounds N              how many rounds (quick: {Benchmark.QuickRounds}; full: {Benchmark.FullRounds})
+          --cores N               how many cores the server is given (default: 1)
           --only SCENARIO,...     these scenarios; a name stands for all that begin with it
           --servers NAME,...      these servers
           --server-dir NAME=PATH  also the server published in PATH; may be given several times, to compare builds
@@ -32,6 +33,7 @@ sealed record Arguments
     public bool Help { get; init; }
     public bool Full { get; init; }
     public int? Rounds { get; init; }
+    public int Cores { get; init; } = 1;
     public string[] Only { get; init; } = [];
     public string[] Servers { get; init; } = [];
     public (string Name, string Path)[] ServerFolders { get; init; } = [];
@@ -40,7 +42,7 @@ sealed record Arguments
     public double? Seconds { get; init; }
     public string? Out { get; init; }
 
-    public bool Filtered => Only.Length + Servers.Length + ServerFolders.Length + ServerArguments.Length > 0;
+    public bool Filtered => Only.Length + Servers.Length + ServerFolders.Length + ServerArguments.Length > 0 || Cores > 1;
 
     public static Arguments? Parse(string[] args, out string problem)
     {
@@ -57,6 +59,7 @@ sealed record Arguments
                 case "--quick": arguments = arguments with { Full = false }; continue;
                 case "--full": arguments = arguments with { Full = true }; continue;
                 case "--rounds" when isNumber: arguments = arguments with { Rounds = (int)Math.Ceiling(number) }; break;
+                case "--cores" when isNumber: arguments = arguments with { Cores = (int)Math.Ceiling(number) }; break;
                 case "--warm" when isNumber: arguments = arguments with { Warm = number }; break;
                 case "--seconds" when isNumber: arguments = arguments with { Seconds = number }; break;
                 case "--only" when value != "": arguments = arguments with { Only = value.Split(',') }; break;

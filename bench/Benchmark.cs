@@ -11,7 +11,8 @@ sealed record Measurement(Scenario Scenario, Contestant Contestant, int Round, d
 /// <summary>The benchmark is a walk: for each round, each scenario, each server, one after another, each alone.</summary>
 sealed class Benchmark
 {
-    public const double QuickWarm = 1, QuickWarmTiered = 4, QuickSeconds = 1.5;
+    public const int QuickRounds = 2, FullRounds = 3; // with one there would be no spread
+    public const double QuickWarm = 1, QuickWarmTiered = 3, QuickSeconds = 1.5;
     public const double FullWarm = 3, FullWarmTiered = 8, FullSeconds = 5;
 
     const double Busy = 0.95; // of a core: from there on it is the load that is measured
@@ -20,7 +21,7 @@ sealed class Benchmark
     static readonly TimeSpan s_startLimit = TimeSpan.FromSeconds(30);
 
     readonly Arguments _arguments;
-    readonly Machine _machine = new();
+    readonly Machine _machine;
     readonly Scenario[] _scenarios;
     readonly Contestant[] _contestants;
     readonly Dictionary<Contestant, Launch> _launches = [];
@@ -30,11 +31,12 @@ sealed class Benchmark
     public Benchmark(Arguments arguments)
     {
         _arguments = arguments;
+        _machine = new Machine(arguments.Cores);
         _scenarios = [.. Scenario.All.Where(scenario => arguments.Only.Length > 0 ? arguments.Only.Any(scenario.Matches) : arguments.Full
             || scenario.Quick)];
         Contestant[] known = [.. arguments.ServerFolders.Select(folder => Contestant.Folder(folder.Name, folder.Path)), .. Contestant.All];
-        _contestants = [.. known.Where(one => arguments.Servers.Length > 0 ? arguments.Servers.Contains(one.Name) : arguments.Full
-            || one.Quick)];
+        _contestants = [.. known.Where(one => _scenarios.Any(one.IsFor)
+            && (arguments.Servers.Length > 0 ? arguments.Servers.Contains(one.Name) : arguments.Full || one.Quick))];
         _report = new Report(_machine, _scenarios, _contestants);
     }
 
@@ -45,16 +47,17 @@ sealed class Benchmark
         _report.Versions = _launches.ToDictionary(pair => pair.Key, pair => pair.Value.Version);
         Console.WriteLine(_report.Head());
 
-        int rounds = _arguments.Rounds ?? (_arguments.Full ? 3 : 1);
+        int rounds = _arguments.Rounds ?? (_arguments.Full ? FullRounds : QuickRounds);
         // The references first, so that ratios can be told as it goes; and every second round the other way, so that nobody always comes
         // first.
-        Contestant[] order = [.. _contestants.OrderBy(one => one.Name is Contestant.Floor or Contestant.Reference ? 0 : 1)];
+        Contestant[] order =
+            [.. _contestants.OrderBy(one => one.Name is Contestant.Floor or Contestant.Reference or Contestant.OnePump ? 0 : 1)];
         for (int round = 1; round <= rounds; round++)
         {
             foreach (Scenario scenario in _scenarios)
             {
                 Console.WriteLine(Report.ScenarioHead(scenario, round, rounds));
-                foreach (Contestant contestant in round % 2 == 1 ? order : order.Reverse())
+                foreach (Contestant contestant in (round % 2 == 1 ? order : order.Reverse()).Where(one => one.IsFor(scenario)))
                 {
                     Progress($"round {round} of {rounds}: {scenario.Name}, {contestant.Title} ...");
                     Measurement measured = Measure(scenario, contestant, round);
@@ -124,7 +127,7 @@ sealed class Benchmark
                 (true, true) => FullWarmTiered,
             },
             MeasureSeconds = idle ? IdleSettleSeconds : _arguments.Seconds ?? (_arguments.Full ? FullSeconds : QuickSeconds),
-            ServerCore = _machine.ServerCore,
+            ServerCores = _machine.ServerCores,
             LoadCore = _machine.LoadCore,
         };
         LoadResult seen = RunLoad(plan, folder);
@@ -137,7 +140,7 @@ sealed class Benchmark
     LoadResult RunLoad(LoadPlan plan, string folder)
     {
         // The load compiles everything at once, and collects garbage like a small program; it makes next to none.
-        using var load = new Child(Workshop.LoadCommand(JsonSerializer.Serialize(plan)), folder, log: null, _machine.LoadCore,
+        using var load = new Child(Workshop.LoadCommand(JsonSerializer.Serialize(plan)), folder, log: null, plan.LoadCores,
             ("DOTNET_TieredCompilation", "0"), ("DOTNET_gcServer", "0"), ("DOTNET_gcConcurrent", "0"));
         string? output = load.Output(TimeSpan.FromSeconds(plan.LimitSeconds + 30));
         return output is { Length: > 0 }
@@ -185,7 +188,7 @@ sealed class Benchmark
         string[] command = [.. _launches[contestant].Command.Concat(more).Select(word => word
             .Replace("{port}", $"{port}", StringComparison.Ordinal)
             .Replace("{folder}", folder, StringComparison.Ordinal))];
-        return new Child(command, folder, Path.Combine(folder, "log"), _machine.ServerCore, ("ASPNETCORE_ENVIRONMENT", "Production"));
+        return new Child(command, folder, Path.Combine(folder, "log"), _machine.ServerCores, ("ASPNETCORE_ENVIRONMENT", "Production"));
     }
 
     static string PathOf(Contestant contestant) => contestant.SignalR ? "/hub" : "/ws";

@@ -13,10 +13,10 @@ sealed class Child : IDisposable
     readonly Process _process;
 
     /// <param name="log">Where its output goes; null when we read it.</param>
-    /// <param name="core">The core it gets, alone; null for any.</param>
-    public Child(string[] command, string folder, string? log, int? core, params (string Name, string Value)[] environment)
+    /// <param name="cores">The cores it gets; none: any.</param>
+    public Child(string[] command, string folder, string? log, int[] cores, params (string Name, string Value)[] environment)
     {
-        string[] pin = core is { } only ? ["taskset", "-c", $"{only}"] : [];
+        string[] pin = cores.Length > 0 ? ["taskset", "-c", string.Join(',', cores)] : [];
         string[] whole = log is null
             ? [.. pin, .. command]
             : ["/bin/sh", "-c", "log=$1; shift; exec \"$@\" >\"$log\" 2>&1 </dev/null", "sh", log, .. pin, .. command];

@@ -6,7 +6,8 @@ namespace ChatMinimal.Bench;
 /// <summary>What the numbers were measured on, and which cores the server and the load have.</summary>
 sealed class Machine
 {
-    public Machine()
+    /// <param name="serverCores">How many the server is given, if there are so many.</param>
+    public Machine(int serverCores)
     {
         int[] allowed = Allowed();
         if (allowed.Length < 2 || !Exists("taskset"))
@@ -14,15 +15,21 @@ sealed class Machine
             Pinning = allowed.Length < 2 ? "none: there is only one core" : "none: there is no taskset";
             return;
         }
-        ServerCore = allowed[0];
+        ServerCores = allowed[..Math.Min(serverCores, allowed.Length)];
+        string server = $"server on {(ServerCores.Length == 1 ? "core" : "cores")} {string.Join(", ", ServerCores)}";
+        int[] others = [.. allowed.Except(ServerCores)];
+        if (others.Length == 0)
+        {
+            Pinning = $"{server}, load on the same: there are no more";
+            return;
+        }
         // The other half of the same physical core would be no core of its own.
-        int[] siblings = Cores(Text($"/sys/devices/system/cpu/cpu{ServerCore}/topology/thread_siblings_list"));
-        LoadCore = allowed.Skip(1).Where(core => !siblings.Contains(core)).Append(allowed[1]).First();
-        Pinning = $"server on core {ServerCore}, load on core {LoadCore}"
-            + (siblings.Contains(LoadCore.Value) ? " (hyper-threads of one core)" : "");
+        int[] siblings = [.. ServerCores.SelectMany(core => Cores(Text($"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list")))];
+        LoadCore = others.Where(core => !siblings.Contains(core)).Append(others[0]).First();
+        Pinning = $"{server}, load on core {LoadCore}" + (siblings.Contains(LoadCore.Value) ? " (hyper-threads of one core)" : "");
     }
 
-    public int? ServerCore { get; }
+    public int[] ServerCores { get; } = []; // none: it is not pinned
     public int? LoadCore { get; }
     public string Pinning { get; }
 

@@ -32,11 +32,18 @@ sealed class ProcessUsage(int id)
         return sum;
     }
 
-    /// <summary>For how long a core was not idle, whoever had it: a program, the kernel, or another virtual machine.</summary>
-    public static double CoreSeconds(int? core)
+    /// <summary>
+    /// For how long these cores together were not idle, whoever had them: a program, the kernel, or another virtual machine. NaN: none.
+    /// </summary>
+    public static double CoreSeconds(int[] cores)
     {
-        string? line = core is null ? null : File.ReadLines("/proc/stat")
-            .FirstOrDefault(line => line.StartsWith($"cpu{core} ", StringComparison.Ordinal));
+        string[] lines = cores.Length == 0 ? [] : File.ReadAllLines("/proc/stat");
+        return cores.Length == 0 ? double.NaN
+            : cores.Sum(core => BusySeconds(lines.FirstOrDefault(line => line.StartsWith($"cpu{core} ", StringComparison.Ordinal))));
+    }
+
+    static double BusySeconds(string? line)
+    {
         if (line is null)
             return double.NaN;
         long[] ticks = [.. line.Split(' ').Skip(1).Take(8).Select(field => long.Parse(field, CultureInfo.InvariantCulture))];

@@ -22,7 +22,7 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
 
     public static string ScenarioHead(Scenario scenario, int round, int rounds) =>
         $"\n{scenario.Name}: {scenario.Meaning}{(rounds > 1 ? $" (round {round} of {rounds})" : "")}\n{"",-NameWidth}" +
-        string.Concat(scenario.Figures.Select(figure => $"  {Short(figure.Name),ColumnWidth}  {"x Bun",6}"
+        string.Concat(scenario.Figures.Select(figure => $"  {Short(figure.Name),ColumnWidth}  {"x " + scenario.Reference.Title,8}"
             + (figure.AgainstFloor ? $"  {"x floor",7}" : "")));
 
     public string Row(Measurement one)
@@ -35,7 +35,7 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         {
             Figure figure = one.Scenario.Figures[i];
             _ = row.Append(CultureInfo.InvariantCulture,
-                $"  {Show(one.Values[i], figure.Unit),ColumnWidth}  {ShowRatio(Ratio(one, i, Contestant.Reference)),6}");
+                $"  {Show(one.Values[i], figure.Unit),ColumnWidth}  {ShowRatio(Ratio(one, i, one.Scenario.Reference.Name)),8}");
             if (figure.AgainstFloor)
                 _ = row.Append(CultureInfo.InvariantCulture, $"  {ShowRatio(Ratio(one, i, Contestant.Floor)),7}");
         }
@@ -53,18 +53,18 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
             string rule = "|---|";
             foreach (Figure figure in scenario.Figures)
             {
-                _ = text.Append(CultureInfo.InvariantCulture, $" {figure.Name} | × Bun |{(figure.AgainstFloor ? " × floor |" : "")}");
+                _ = text.Append(CultureInfo.InvariantCulture, $" {figure.Name} | × {scenario.Reference.Title} |{(figure.AgainstFloor ? " × floor |" : "")}");
                 rule += figure.AgainstFloor ? "---:|---:|---:|" : "---:|---:|";
             }
             _ = text.Append('\n').Append(rule).Append('\n');
-            foreach (Contestant contestant in contestants)
+            foreach (Contestant contestant in contestants.Where(one => one.IsFor(scenario)))
                 _ = text.Append(MarkdownRow(scenario, contestant));
         }
         if (_measured.Any(one => one.LoadWasBusy))
             _ = text.Append("\n\\* the load was at the end of its own core: the server could have done more per second; per second of its CPU still holds.\n");
         if (_measured.Any(one => one.ForeignShare > Disturbing))
             _ = text.Append(CultureInfo.InvariantCulture,
-                $"\n! other programs had over {Disturbing:0%} of one of the two cores: measure again on a quiet machine " +
+                $"\n! other programs had over {Disturbing:0%} of one core of the server's or the load's: measure again on a quiet machine " +
                 $"(at worst {_measured.Max(one => one.ForeignShare):0%}).\n");
         _ = text.Append("\n| measured on | |\n|---|---|\n");
         foreach ((string name, string value) in machine.Facts)
@@ -86,16 +86,16 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         {
             Figure figure = scenario.Figures[i];
             _ = row.Append(CultureInfo.InvariantCulture,
-                $" {Show(MedianValue(rounds, i), figure.Unit)} | {ShowRatio(MedianRatio(rounds, i, Contestant.Reference))} |");
+                $" {ShowAll(Values(rounds, i), value => Show(value, figure.Unit))} | {ShowAll(Ratios(rounds, i, scenario.Reference.Name), ShowRatio)} |");
             if (figure.AgainstFloor)
-                _ = row.Append(CultureInfo.InvariantCulture, $" {ShowRatio(MedianRatio(rounds, i, Contestant.Floor))} |");
+                _ = row.Append(CultureInfo.InvariantCulture, $" {ShowAll(Ratios(rounds, i, Contestant.Floor), ShowRatio)} |");
         }
         return row.Append('\n').ToString();
     }
 
     public string Csv()
     {
-        var text = new StringBuilder("scenario,server,round,figure,unit,value,ratio_to_bun,ratio_to_floor,load_was_busy,foreign_share,checked_messages,problem\n");
+        var text = new StringBuilder("scenario,server,round,figure,unit,value,ratio_to_reference,ratio_to_floor,load_was_busy,foreign_share,checked_messages,problem\n");
         foreach (Measurement one in _measured)
         {
             string problem = (one.Problem ?? "").Replace('"', '\'');
@@ -107,7 +107,7 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
                 Figure figure = one.Scenario.Figures[i];
                 _ = text.Append(CultureInfo.InvariantCulture,
                     $"{one.Scenario.Name},{one.Contestant.Name},{one.Round},{figure.Name},{figure.Unit},{Number(one.Values[i])}," +
-                    $"{Number(Ratio(one, i, Contestant.Reference))},{Number(Ratio(one, i, Contestant.Floor))},{(one.LoadWasBusy ? 1 : 0)},{one.ForeignShare:0.###},{one.Checked},\n");
+                    $"{Number(Ratio(one, i, one.Scenario.Reference.Name))},{Number(Ratio(one, i, Contestant.Floor))},{(one.LoadWasBusy ? 1 : 0)},{one.ForeignShare:0.###},{one.Checked},\n");
             }
         }
         foreach ((string name, string value) in machine.Facts)
@@ -136,7 +136,7 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
                let points = from scenario in costs
                             let rounds = Rounds(scenario, contestant)
                             where rounds.Length > 0 && rounds.All(one => one.Problem is null)
-                            select ((double)scenario.Plan.Clients, MedianValue(rounds, 0))
+                            select ((double)scenario.Plan.Clients, Median(Values(rounds, 0)))
                where points.Any()
                select new Plot.Line(contestant.Title, [.. points]),
         ];
@@ -154,10 +154,19 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
     Measurement[] Rounds(Scenario scenario, Contestant contestant) =>
         [.. _measured.Where(one => one.Scenario == scenario && one.Contestant == contestant)];
 
-    static double MedianValue(Measurement[] rounds, int figure) => Median(rounds.Select(one => one.Values[figure]));
+    static double[] Values(Measurement[] rounds, int figure) => [.. rounds.Select(one => one.Values[figure])];
 
-    // Of the ratios, not of the values: both of a pair come from the same round, when the machine was as fast for the one as for the other.
-    double MedianRatio(Measurement[] rounds, int figure, string to) => Median(rounds.Select(one => Ratio(one, figure, to)));
+    // The median of the ratios, not of the values: both of a pair come from the same round, when the machine was as fast for the one as for
+    // the other.
+    double[] Ratios(Measurement[] rounds, int figure, string to) => [.. rounds.Select(one => Ratio(one, figure, to))];
+
+    // The median of the rounds, and how far apart they were.
+    static string ShowAll(double[] rounds, Func<double, string> show)
+    {
+        double[] known = [.. rounds.Where(double.IsFinite)];
+        string least = known.Length > 1 ? show(known.Min()) : "", most = known.Length > 1 ? show(known.Max()) : "";
+        return show(Median(rounds)) + (least == most ? "" : $" ({least} to {most})");
+    }
 
     double Ratio(Measurement one, int figure, string to) =>
         _measured.Find(other => other.Scenario == one.Scenario && other.Round == one.Round
@@ -176,8 +185,8 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
             return "-";
         (double scaled, string prefix) = Math.Abs(value) switch
         {
-            >= 1e6 when unit != "ns" => (value / 1e6, "M"),
-            >= 1e4 when unit != "ns" => (value / 1e3, "k"),
+            >= 1e6 when unit is not ("ns" or "µs") => (value / 1e6, "M"),
+            >= 1e4 when unit is not ("ns" or "µs") => (value / 1e3, "k"),
             _ => (value, ""),
         };
         string digits = scaled.ToString(Math.Abs(scaled) < 10 ? "0.00" : Math.Abs(scaled) < 100 ? "0.0" : "0",
@@ -193,5 +202,7 @@ sealed class Report(Machine machine, Scenario[] scenarios, Contestant[] contesta
         .Replace("bytes per client (", "a client (", StringComparison.Ordinal)
         .Replace("RSS with 100 clients", "before", StringComparison.Ordinal)
         .Replace("first answer on /healthz", "/healthz", StringComparison.Ordinal)
+        .Replace("server CPU per typist and second", "CPU per typist", StringComparison.Ordinal)
+        .Replace("frames a client and second", "frames/client/s", StringComparison.Ordinal)
         .Replace("server CPU per delivery", "a delivery", StringComparison.Ordinal);
 }

@@ -72,7 +72,7 @@ static class Servers
         Launch launch = Workshop.Published(aot: false, ["--Chat:MessagesPerSecond=0", "--Logging:LogLevel:Default=Warning", .. store]);
         string[] command = [.. launch.Command.Select(part => part.Replace("{port}", $"{port}", StringComparison.Ordinal)
             .Replace("{folder}", folder, StringComparison.Ordinal))];
-        return new Child(command, folder, Path.Combine(folder, $"{port}.log"), core: null);
+        return new Child(command, folder, Path.Combine(folder, $"{port}.log"), cores: []);
     }
 
     static async Task TalkAsync(Uri server, int who, Action<double> took, CancellationToken stop)

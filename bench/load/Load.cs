@@ -35,6 +35,7 @@ sealed unsafe class Load : IDisposable
     readonly byte* _buffer = (byte*)NativeMemory.Alloc(BufferBytes);
     readonly byte* _events = (byte*)NativeMemory.Alloc(EventsAtOnce * 16);
     readonly byte[] _outgoing;
+    readonly byte[] _typing = Speech.Frame(0x1, """{"type":"typing"}"""u8);
     readonly byte[] _signalRPing = Speech.Frame(0x1, [.. """{"type":6}"""u8, 0x1e]);
     readonly uint _headerMask;
     readonly uint _header;
@@ -116,6 +117,8 @@ sealed unsafe class Load : IDisposable
         _answering = _plan.Pace != Pace.Rounds;
         if (_plan.Pace == Pace.Rounds)
             TalkInRounds(_plan.WarmSeconds);
+        else if (_plan.Pace == Pace.Typing)
+            TalkByTheClock(_plan.WarmSeconds);
         else
             TalkInTurn(_plan.WarmSeconds);
         if (_plan.Pace == Pace.Open)
@@ -130,7 +133,7 @@ sealed unsafe class Load : IDisposable
         TimeSpan own = Environment.CpuUsage.TotalTime;
         long idle = _idle;
         double server = _server.CpuSeconds();
-        double serverCore = ProcessUsage.CoreSeconds(_plan.ServerCore), loadCore = ProcessUsage.CoreSeconds(_plan.LoadCore);
+        double serverCore = ProcessUsage.CoreSeconds(_plan.ServerCores), loadCore = ProcessUsage.CoreSeconds(_plan.LoadCores);
         switch (_plan.Pace)
         {
             case Pace.Rounds: TalkInRounds(_plan.MeasureSeconds); break;
@@ -148,8 +151,8 @@ sealed unsafe class Load : IDisposable
             Sent = _sent - sent,
         };
         double ownSeconds = (Environment.CpuUsage.TotalTime - own).TotalSeconds;
-        double foreign = Math.Max(ProcessUsage.CoreSeconds(_plan.ServerCore) - serverCore - result.ServerSeconds,
-            ProcessUsage.CoreSeconds(_plan.LoadCore) - loadCore - ownSeconds);
+        double foreign = Math.Max(ProcessUsage.CoreSeconds(_plan.ServerCores) - serverCore - result.ServerSeconds,
+            ProcessUsage.CoreSeconds(_plan.LoadCores) - loadCore - ownSeconds);
         Drain();
         return result with
         {
@@ -179,9 +182,10 @@ sealed unsafe class Load : IDisposable
 
     void RequestUpgrade(LoadClient client)
     {
+        string protocol = _plan.Pace == Pace.Typing ? "Sec-WebSocket-Protocol: chat.v1\r\n" : "";
         string query = _plan.Rooms > 1 ? $"?room=room-{client.Room}" : "";
         byte[] request = Encoding.ASCII.GetBytes($"GET {(_plan.SignalR ? "/hub" : "/ws")}{query} HTTP/1.1\r\nHost: 127.0.0.1:{_plan.Port}\r\n" +
-            $"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {Key}\r\nSec-WebSocket-Version: 13\r\n\r\n");
+            $"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {Key}\r\nSec-WebSocket-Version: 13\r\n{protocol}\r\n");
         client.Requested = true;
         Libc.Watch(_poller, client.Socket, Libc.EPOLLIN, client.Index, isNew: false);
         Send(client, request);
@@ -244,7 +248,10 @@ sealed unsafe class Load : IDisposable
             long due = start + Ticks((double)i / _plan.Rate);
             while (Stopwatch.GetTimestamp() < due)
                 Pump(1);
-            Say(_clients[i % _plan.Talkers], 1, due); // the time it was due: a late server must not look like a fast one
+            if (_plan.Pace == Pace.Typing)
+                Type(_clients[i % _plan.Talkers]);
+            else
+                Say(_clients[i % _plan.Talkers], 1, due); // the time it was due: a late server must not look like a fast one
         }
         while (Stopwatch.GetTimestamp() < start + Ticks(seconds))
             Pump(1);
@@ -260,6 +267,12 @@ sealed unsafe class Load : IDisposable
         }
         _sent += count;
         Send(client, _outgoing.AsSpan(0, length));
+    }
+
+    void Type(LoadClient client)
+    {
+        _sent++;
+        Send(client, _typing);
     }
 
     /// <summary>Lets everything arrive, and holds each client to having heard it all.</summary>
@@ -358,7 +371,8 @@ sealed unsafe class Load : IDisposable
         var bytes = new ReadOnlySpan<byte>(_buffer, kept + got);
         int used = client.Open ? 0 : FinishUpgrade(client, bytes);
         if (client.Open)
-            used += _plan.SignalR ? ReadSignalR(client, bytes[used..]) : ReadFrames(client, bytes[used..]);
+            used += _plan.SignalR ? ReadSignalR(client, bytes[used..])
+                : _plan.Pace == Pace.Typing ? ReadTyping(client, bytes[used..]) : ReadFrames(client, bytes[used..]);
         client.KeepRest(bytes[used..]);
 
         if (client.OwnReceived > 0 && _answering)
@@ -460,6 +474,18 @@ sealed unsafe class Load : IDisposable
             return false;
         payload = bytes[header..length];
         return true;
+    }
+
+    /// <summary>chat.v1, where nobody says anything: what counts is how often a client is told who types.</summary>
+    int ReadTyping(LoadClient client, ReadOnlySpan<byte> bytes)
+    {
+        int at = 0;
+        for (; WholeFrame(bytes[at..], out int opcode, out _, out ReadOnlySpan<byte> payload, out int length); at += length)
+            if (opcode != 0x1)
+                Control(client, opcode, payload);
+            else if (payload.StartsWith("{\"type\":\"typing\""u8))
+                _deliveries++;
+        return at;
     }
 
     /// <summary>SignalR's records end with 0x1e; a frame may hold several, and a record several frames.</summary>

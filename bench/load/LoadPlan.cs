@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace ChatMinimal.Bench;
 
 /// <summary>How the talkers talk.</summary>
@@ -11,6 +13,9 @@ enum Pace
 
     /// <summary>Messages at fixed times, whether answered or not.</summary>
     Open,
+
+    /// <summary>Everyone who talks types, in chat.v1, once a second, and says nothing.</summary>
+    Typing,
 
     /// <summary>Nobody talks; what counts is what it costs to be there.</summary>
     Idle,
@@ -33,8 +38,11 @@ sealed record LoadPlan
     public double MeasureSeconds { get; init; }
     public double LimitSeconds { get; init; } = 120; // for all of it
     public int CheckEvery { get; init; } = 16; // one client in so many is checked word by word
-    public int? ServerCore { get; init; }
+    public int[] ServerCores { get; init; } = [];
     public int? LoadCore { get; init; }
+    [JsonIgnore]
+    public int[] LoadCores => LoadCore is { } core ? [core] : [];
+    [JsonIgnore]
     public bool Spin => LoadCore is not null; // with a core of its own it may wait without sleeping
 }
 
@@ -48,7 +56,7 @@ sealed record LoadResult
     public double WallSeconds { get; init; }
     public double ServerSeconds { get; init; } // CPU of the server's whole process, from the operating system
     public double LoadSeconds { get; init; } // when the load had something to do
-    public double ForeignShare { get; init; } // of the time of one of the two cores, the worse: what other programs had of it
+    public double ForeignShare { get; init; } // of a core, the server's or the load's, the worse: what other programs had of it
     public double P50 { get; init; } // milliseconds, from when a message was due to when it was read
     public double P99 { get; init; }
     public double P999 { get; init; }
