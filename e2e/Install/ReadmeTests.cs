@@ -33,7 +33,7 @@ public sealed class ReadmeTests
     [Test]
     public void Every_link_to_a_file_leads_to_one()
     {
-        foreach (string file in (string[])["README.md", "README.fr.md", "CONTRIBUTING.md", "CHANGELOG.md", "client/Library/README.md"])
+        foreach (string file in (string[])["README.md", "README.fr.md", "CONTRIBUTING.md", "CHANGELOG.md", "client/Library/README.md", "e2e/README.md", "SECURITY.md"])
             foreach (Match link in Regex.Matches(Read(file), @"\]\((?!https?:|#)([^)#\s]+)"))
                 Assert.That(Path.Exists(Path.Combine(s_root, Path.GetDirectoryName(file)!, link.Groups[1].Value)), Is.True,
                     $"{file}: {link.Groups[1].Value}");

@@ -230,6 +230,7 @@ public sealed class HttpTests
             _ when line.Contains("after=1", StringComparison.Ordinal) => Does.Match("\"seq\":2,.*\"seq\":3,"),
             _ when line.Contains("before=3", StringComparison.Ordinal) => Does.Match("\"seq\":1,.*\"seq\":2,"),
             _ when line.Contains("/events", StringComparison.Ordinal) => Does.Match("^id: [0-9a-f]+/1/[0-9]+$"),
+            _ when line.Contains("/export", StringComparison.Ordinal) => Does.Match("^[0-9-]{10} [0-9:]{8}Z -: 1$"),
             _ when line.Contains("/metrics", StringComparison.Ordinal) => Does.StartWith("# HELP "),
             _ => Is.EqualTo("ok"),
         });
