@@ -137,7 +137,7 @@ sealed class Benchmark
             ForeignShare: seen.ForeignShare, Checked: seen.Checked);
     }
 
-    LoadResult RunLoad(LoadPlan plan, string folder)
+    static LoadResult RunLoad(LoadPlan plan, string folder)
     {
         // The load compiles everything at once, and collects garbage like a small program; it makes next to none.
         using var load = new Child(Workshop.LoadCommand(JsonSerializer.Serialize(plan)), folder, log: null, plan.LoadCores,
