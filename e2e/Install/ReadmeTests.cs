@@ -30,6 +30,22 @@ public sealed class ReadmeTests
             Assert.That(Options(readme), Is.EquivalentTo(options));
     }
 
+    [TestCase("the server says", "le serveur dit"), TestCase("the client says", "le client dit"), TestCase("metric", "métrique")]
+    public void A_table_of_the_reference_has_the_same_rows_in_both_languages(string english, string french)
+    {
+        string[] rows = [.. RowsOf(s_english, english)];
+        Assert.That(rows, Has.Length.GreaterThan(2));
+        Assert.That(RowsOf(s_french, french), Is.EqualTo(rows));
+    }
+
+    [Test]
+    public void Every_action_of_the_workflows_is_pinned_by_its_commit()
+    {
+        foreach (string workflow in Directory.EnumerateFiles(Path.Combine(s_root, ".github", "workflows")))
+            foreach (Match action in Regex.Matches(File.ReadAllText(workflow), @"uses: (.*)"))
+                Assert.That(action.Groups[1].Value, Does.Match(@"^[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+\r?$"), workflow);
+    }
+
     [Test]
     public void Every_link_to_a_file_leads_to_one()
     {
@@ -88,6 +104,10 @@ public sealed class ReadmeTests
     static IEnumerable<string> Blocks(string readme) =>
         Regex.Matches(readme, @"(?:(?<=\n\n)(?:    .+\n)+)|```\w*\n[\s\S]*?```")
         .SelectMany(block => block.Value[0] == '`' ? [block.Value] : block.Value.TrimEnd().Split('\n')); // of commands, each line
+
+    // The first cell of each.
+    static IEnumerable<string> RowsOf(string readme, string title) =>
+        readme.Split($"\n| {title} | |\n|---|---|\n")[1].Split("\n\n")[0].Trim().Split('\n').Select(row => row.Split(" |")[0]);
 
     static Dictionary<string, string> Options(string readme)
     {
