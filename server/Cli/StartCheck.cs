@@ -1,12 +1,14 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging.Console;
 
 namespace ChatMinimal;
 
-/// <summary>What ASP.NET would find out late, and tell in a stack trace: addresses, log levels, the console's format.</summary>
+/// <summary>What ASP.NET would find out late, and tell in a stack trace: addresses, log levels, the console's format, OpenSSL.</summary>
 static class StartCheck
 {
     static readonly string[] s_formatters = [ConsoleFormatterNames.Simple, ConsoleFormatterNames.Json, ConsoleFormatterNames.Systemd];
+    static readonly string[] s_openSsl = ["libssl.so.3", "libssl.so.1.1", "libssl.so.4", "libssl.so"]; // which .NET takes on Linux
 
     /// <exception cref="StartException">Something in the configuration cannot be used.</exception>
     public static void Check(IConfiguration configuration, string contentRoot)
@@ -22,6 +24,15 @@ static class StartCheck
             CheckLevels(section.Key == "LogLevel" ? section : section.GetSection("LogLevel"));
         CheckConsole(configuration.GetSection("Logging:Console"));
         CheckFiles(configuration.GetSection("Kestrel"), contentRoot);
+        CheckOpenSsl();
+    }
+
+    // The handshake of a WebSocket has a SHA-1 in it, .NET's is OpenSSL's, and where it is missing the first client ends the process.
+    static void CheckOpenSsl()
+    {
+        if (OperatingSystem.IsLinux() && Environment.GetEnvironmentVariable("CLR_OPENSSL_VERSION_OVERRIDE") is null
+            && !s_openSsl.Any(library => NativeLibrary.TryLoad(library, out _)))
+            throw new StartException("there is no OpenSSL on this machine, and WebSockets need it: apt-get install libssl3");
     }
 
     // Certificates and their keys; Kestrel would say which file it did not find, and not who asked for it.
