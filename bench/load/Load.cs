@@ -158,11 +158,14 @@ sealed unsafe class Load : IDisposable
         {
             ForeignShare = double.IsNaN(foreign) ? 0 : Math.Max(0, foreign / result.WallSeconds),
             Checked = _checked,
-            P50 = _latency.GetValueAtPercentile(50) / 1000.0,
-            P99 = _latency.GetValueAtPercentile(99) / 1000.0,
-            P999 = _latency.GetValueAtPercentile(99.9) / 1000.0,
+            P50 = Milliseconds(50),
+            P99 = Milliseconds(99),
+            P999 = Milliseconds(99.9),
         };
     }
+
+    double Milliseconds(double percentile) =>
+        _latency.TotalCount == 0 ? 0 : _latency.GetValueAtPercentile(percentile) / 1000.0; // who only types is answered nothing
 
     // Connecting
 
