@@ -10,8 +10,8 @@ switch (args)
         using (var load = new Load(JsonSerializer.Deserialize<LoadPlan>(plan)!))
             Console.WriteLine(JsonSerializer.Serialize(load.Run()));
         return 0;
-    case ["servers", string connection]:
-        await Servers.RunAsync(connection);
+    case ["servers", string connection, string data]:
+        await Servers.RunAsync(connection, Path.GetFullPath(data));
         return 0;
     case ["peer", "signalr", "--port", string port]:
         await SignalRPeer.RunAsync(int.Parse(port, CultureInfo.InvariantCulture));

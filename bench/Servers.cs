@@ -16,16 +16,16 @@ static class Servers
 
     static readonly TimeSpan s_warm = TimeSpan.FromSeconds(4), s_measure = TimeSpan.FromSeconds(10);
 
-    public static async Task RunAsync(string connection)
+    public static async Task RunAsync(string connection, string data)
     {
         Console.WriteLine($"{Talkers} talkers in one room, closed loop, 64 bytes; {s_measure.TotalSeconds} s; {Environment.ProcessorCount} cores for everything\n");
         Console.WriteLine("| store | servers | messages/s | p50 ms | p99 ms | servers, us CPU/message | engine, us CPU/message |\n|---|---|---|---|---|---|---|");
-        await MeasureAsync("SQLite", 1, null);
+        await MeasureAsync("SQLite", 1, null, null);
         foreach (int servers in (int[])[1, 2, 4])
-            await MeasureAsync("PostgreSQL", servers, connection);
+            await MeasureAsync("PostgreSQL", servers, connection, data);
     }
 
-    static async Task MeasureAsync(string store, int count, string? connection)
+    static async Task MeasureAsync(string store, int count, string? connection, string? data)
     {
         string folder = Directory.CreateTempSubdirectory("chatminimal-bench-").FullName;
         int[] ports = [.. Enumerable.Range(0, count).Select(_ => Child.FreePort())];
@@ -47,11 +47,11 @@ static class Servers
                         latencies.Add(took);
             }, stop.Token))];
             await Task.Delay(s_warm);
-            double servers = Cpu(children), engine = EngineCpu();
+            double servers = Cpu(children), engine = EngineCpu(data);
             Volatile.Write(ref isMeasured, true);
             await Task.Delay(s_measure);
             Volatile.Write(ref isMeasured, false);
-            (servers, engine) = (Cpu(children) - servers, EngineCpu() - engine);
+            (servers, engine) = (Cpu(children) - servers, EngineCpu(data) - engine);
             await stop.CancelAsync();
             await Task.WhenAll(talking);
             latencies.Sort();
@@ -69,7 +69,7 @@ static class Servers
     static Child Start(int port, string folder, string? connection)
     {
         string[] store = connection is null ? [] : [$"--ConnectionStrings:Chat={connection}"];
-        Launch launch = Workshop.Published(aot: false, ["--Chat:MessagesPerSecond=0", "--Logging:LogLevel:Default=Warning", .. store]);
+        Launch launch = Workshop.Published(aot: false, ["--Logging:LogLevel:Default=Warning", .. store]);
         string[] command = [.. launch.Command.Select(part => part.Replace("{port}", $"{port}", StringComparison.Ordinal)
             .Replace("{folder}", folder, StringComparison.Ordinal))];
         return new Child(command, folder, Path.Combine(folder, $"{port}.log"), cores: []);
@@ -114,10 +114,20 @@ static class Servers
 
     static double Cpu(Child[] children) => children.Sum(child => new ProcessUsage(child.Id).CpuSeconds());
 
-    // Of every PostgreSQL on this machine: there is one.
-    static double EngineCpu() => Process.GetProcessesByName("postgres").Sum(process =>
+    // Of the PostgreSQL whose data is in this folder: its processes work there.
+    static double EngineCpu(string? data) => data is null ? 0 : Process.GetProcesses().Sum(process =>
     {
         using (process)
-            return process.TotalProcessorTime.TotalSeconds;
+            try
+            {
+                return process.ProcessName.StartsWith("postgres", StringComparison.Ordinal) // and what it does
+                    && Directory.ResolveLinkTarget($"/proc/{process.Id}/cwd", returnFinalTarget: false)?.FullName == data
+                    ? process.TotalProcessorTime.TotalSeconds
+                    : 0;
+            }
+            catch (Exception error) when (error is IOException or InvalidOperationException)
+            {
+                return 0; // it has ended
+            }
     });
 }

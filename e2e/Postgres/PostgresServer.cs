@@ -67,6 +67,16 @@ sealed class PostgresServer : IAsyncDisposable
         return server;
     }
 
+    /// <summary>One of a test's own, whose data lies below this folder.</summary>
+    public static async Task<PostgresServer> StartOnAsync(string place)
+    {
+        if (await s_programs.Value is null)
+            return await StartAsync(); // which says why not
+        string folder = Path.Combine(place, "data");
+        await RunAsync("cp", ["-a", await s_template.Value, folder]);
+        return await StartAsync(folder, settings: ["min_wal_size=32MB", "max_wal_size=32MB"]);
+    }
+
     /// <summary>A copy of what this server has, to start another one from: a standby, or what an operator restores.</summary>
     public async Task<string> BackUpAsync(bool isStandby = false)
     {
@@ -288,7 +298,7 @@ sealed class PostgresServer : IAsyncDisposable
             throw new InvalidOperationException($"{program}: {told}");
     }
 
-    static async Task RunAsync(string program, string[] arguments)
+    public static async Task RunAsync(string program, string[] arguments)
     {
         using var process = Process.Start(program, arguments);
         await process.WaitForExitAsync();
