@@ -18,6 +18,9 @@ public sealed class SearchTests : IDisposable
     [TestCase("cafe", "Un café au lait|CAFÉ|cafétéria")] // the last word may be a beginning
     [TestCase("CAFÉT", "cafétéria")]
     [TestCase("lait caf", "Un café au lait")]
+    [TestCase("CAFETE", "cafétéria")] // longer than what the index has lists of
+    [TestCase("au cafét", "")]
+    [TestCase("cafétériat", "")]
     [TestCase("caf lait", "")] // the others not
     [TestCase("l", "il l'a dit")] // a single letter not either
     [TestCase("\"l'a\" AND (dit OR", "")]
@@ -113,6 +116,23 @@ public sealed class SearchTests : IDisposable
             await FindsAsync(http, "after", ["after"]);
             Assert.That(await TextsAsync(http, "before"), Is.Empty);
         }
+    }
+
+    [Test]
+    public void A_long_beginning_finds_the_newest_of_all_words_that_begin_like_that_however_many_there_are()
+    {
+        using var file = SearchFile.Open(_folder.File + "-search");
+        LogHead log = new("one", 1, 301);
+        file.Add(1, log, [new(Rows.IdOf(1, 300), default, [.. Enumerable.Range(1, 300).Select(i =>
+            new PageText.Entry(Encoding.UTF8.GetBytes(i <= 50 ? $"Préfixé{i}" : i <= 100 ? "prefixe" : $"autrement{i}"), null, null))])]);
+
+        Assert.That(Find("PREFIX"), Is.EqualTo(Enumerable.Range(1, 100).Reverse()), "51 words");
+        Assert.That(Find("préfixé4"), Is.EqualTo(Enumerable.Range(40, 10).Reverse().Append(4)));
+        Assert.That(Find("autrement"), Is.EqualTo(Enumerable.Range(101, 200).Reverse()), "200 words");
+
+        List<long> Find(string words) => SearchWords.TryParse(words, out SearchWords? search, out _)
+            ? file.Find(1, log, file.MatchOfBeginning(search), log.Next, most: 1000)
+            : [];
     }
 
     [Test]

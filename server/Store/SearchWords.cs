@@ -38,8 +38,10 @@ sealed record SearchWords(IReadOnlyList<string> Words)
 
     public bool MayBeBeginning => Words[^1].Length >= ShortestBeginning;
 
-    /// <summary>As FTS5 asks for it.</summary>
-    public string ToMatch(bool isBeginning) => string.Join(" AND ", Words.Select(word => $"\"{word}\"")) + (isBeginning ? "*" : "");
+    /// <summary>As FTS5 asks for it, with this in the place of the last word.</summary>
+    public string ToMatch(string last) => string.Join(" AND ", [.. Words.SkipLast(1).Select(Quote), last]);
+
+    public static string Quote(string word) => $"\"{word}\"";
 
     // As SQLite's tokenizer unicode61 has it: letters, numbers, private use, and the accents that are removed.
     static bool IsPartOfWord(Rune rune) => rune.Value is >= 0x300 and <= 0x331 || Rune.GetUnicodeCategory(rune)

@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Data.Sqlite;
 
 namespace ChatMinimal.Sqlite;
@@ -12,10 +13,15 @@ sealed class SearchFile : IDisposable
 
     public const int ForgetAtOnce = 2048; // messages a transaction: the thread is asked to stop in between, and to let others have the core
 
+    const int LongestPrefix = 5;     // characters: of beginnings up to that the index has lists of their own
+    const int MostCompletions = 100; // words that a longer beginning may be the beginning of
+
+    const string Tokenizer = "tokenize = 'unicode61 remove_diacritics 2'";
+
     const string Schema =
-        """
+        $"""
         CREATE VIRTUAL TABLE IF NOT EXISTS word USING fts5(
-          text, content = '', contentless_delete = 1, detail = none, prefix = '2 3 4 5', tokenize = 'unicode61 remove_diacritics 2');
+          text, content = '', contentless_delete = 1, detail = none, prefix = '2 3 4 5', {Tokenizer});
         CREATE TABLE IF NOT EXISTS room (
           id    INTEGER PRIMARY KEY,
           epoch TEXT NOT NULL,
@@ -24,7 +30,17 @@ sealed class SearchFile : IDisposable
         );
         """;
 
+    // This connection's: the words that are in the index, and a table that has one word, to see it as the index does.
+    const string Vocabulary =
+        $"""
+        PRAGMA temp_store = MEMORY;
+        CREATE VIRTUAL TABLE temp.known USING fts5vocab(main, word, instance);
+        CREATE VIRTUAL TABLE temp.one USING fts5(text, content = '', detail = none, {Tokenizer});
+        CREATE VIRTUAL TABLE temp.folded USING fts5vocab(temp, one, row);
+        """;
+
     readonly SqliteConnection _connection;
+    readonly Statement _nextKnown, _setOne, _folded, _forgetOne;
     readonly Statement _begin, _commit, _find, _add, _forget, _findRoom, _setRoom;
 
     SearchFile(SqliteConnection connection)
@@ -35,6 +51,10 @@ sealed class SearchFile : IDisposable
         _find = new(connection, "SELECT rowid FROM word WHERE word MATCH ?1 AND rowid BETWEEN ?2 AND ?3 ORDER BY rowid DESC LIMIT ?4");
         _add = new(connection, "INSERT OR REPLACE INTO word (rowid, text) VALUES (?1, ?2)");
         _forget = new(connection, "DELETE FROM word WHERE rowid = ?1");
+        _nextKnown = new(connection, "SELECT term FROM temp.known WHERE term >= ?1 LIMIT 1");
+        _setOne = new(connection, "INSERT INTO temp.one (rowid, text) VALUES (1, ?1)");
+        _folded = new(connection, "SELECT term FROM temp.folded");
+        _forgetOne = new(connection, "INSERT INTO temp.one (one) VALUES ('delete-all')");
         _findRoom = new(connection, "SELECT epoch, first, next FROM room WHERE id = ?1");
         _setRoom = new(connection, "INSERT OR REPLACE INTO room VALUES (?1, ?2, ?3, ?4)");
     }
@@ -58,6 +78,7 @@ sealed class SearchFile : IDisposable
                 if (version.Scalar() is not (0 or Version))
                     throw new SqliteException("the index is of another version", SQLitePCL.raw.SQLITE_NOTADB);
             Execute(connection, $"{Schema} PRAGMA user_version = {Version}");
+            Execute(connection, Vocabulary);
             return new SearchFile(connection);
         }
         catch
@@ -79,6 +100,49 @@ sealed class SearchFile : IDisposable
         {
             throw new SqliteException(error.Message, SQLitePCL.raw.SQLITE_CANTOPEN);
         }
+    }
+
+    public static string MatchOf(SearchWords words) => words.ToMatch(SearchWords.Quote(words.Words[^1]));
+
+    /// <summary>
+    /// The same with the last word as a beginning. FTS5 would merge the lists of all words that begin like that, millions of messages where
+    /// one of them is common, before it tells the first; but an OR of these words it reads only as far as it must.
+    /// </summary>
+    public string MatchOfBeginning(SearchWords words)
+    {
+        string last = words.Words[^1];
+        List<string> all = last.Length > LongestPrefix ? Completions(last) : [];
+        return words.ToMatch(all.Count is 0 or > MostCompletions
+            ? SearchWords.Quote(last) + "*"
+            : $"({string.Join(" OR ", all.Select(SearchWords.Quote))})");
+    }
+
+    // Each is found by a search of its own, for between two words lies the list of all messages that have the first.
+    List<string> Completions(string beginning)
+    {
+        var all = new List<string>();
+        if (Folded(beginning) is not { } folded)
+            return all;
+        for (string from = folded; all.Count <= MostCompletions; from = all[^1] + '\0')
+        {
+            Statement next = _nextKnown.Bind(1, Encoding.UTF8.GetBytes(from));
+            string? word = next.Step() ? next.Text(0) : null;
+            next.Reset();
+            if (word?.StartsWith(folded, StringComparison.Ordinal) != true)
+                break;
+            all.Add(word);
+        }
+        return all;
+    }
+
+    // A word as the index has it.
+    string? Folded(string word)
+    {
+        _setOne.Bind(1, word).Run();
+        string? folded = _folded.Step() ? _folded.Text(0) : null;
+        _folded.Reset();
+        _forgetOne.Run();
+        return folded;
     }
 
     /// <summary>As the index has it: nothing while it still has another log of this room.</summary>
@@ -159,7 +223,8 @@ sealed class SearchFile : IDisposable
 
     public void Dispose()
     {
-        foreach (Statement statement in (Statement[])[_begin, _commit, _find, _add, _forget, _findRoom, _setRoom])
+        foreach (Statement statement in (Statement[])[_nextKnown, _setOne, _folded, _forgetOne, _begin, _commit, _find, _add, _forget, _findRoom,
+            _setRoom])
             statement.Dispose();
         _connection.Dispose();
     }

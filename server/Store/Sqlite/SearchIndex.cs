@@ -68,10 +68,10 @@ sealed class SearchIndex : IDisposable
             try
             {
                 _asked ??= SearchFile.Open(_path);
-                List<long> seqs = _asked.Find(room, head, words.ToMatch(isBeginning: false), before, most);
+                List<long> seqs = _asked.Find(room, head, SearchFile.MatchOf(words), before, most);
                 return seqs.Count == most || !words.MayBeBeginning
                     ? seqs
-                    : _asked.Find(room, head, words.ToMatch(isBeginning: true), before, most);
+                    : _asked.Find(room, head, _asked.MatchOfBeginning(words), before, most);
             }
             catch (SqliteException error)
             {
