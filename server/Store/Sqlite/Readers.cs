@@ -18,6 +18,7 @@ sealed class Readers(string path) : IDisposable
     readonly SemaphoreSlim _free = new(Most);
     readonly Lock _lock = new();
     readonly Stack<ChatFile> _idle = [];
+    bool _isClosed;
 
     /// <summary>Reads one snapshot of the file, on another thread than this one, which may be the writer's.</summary>
     public async Task<T> ReadAsync<T>(Func<ChatFile, T> read, CancellationToken cancel)
@@ -80,19 +81,28 @@ sealed class Readers(string path) : IDisposable
         }
     }
 
-    /// <summary>Waits for those who still read, for a while.</summary>
+    /// <summary>Waits for those who still read, for a while; who comes later, or takes longer, closes what he had himself.</summary>
     public void Dispose()
     {
-        for (int i = 0; i < Most && _free.Wait(s_stopTimeout); i++) { }
+        lock (_lock)
+            _isClosed = true;
+        int free = 0;
+        while (free < Most && _free.Wait(s_stopTimeout))
+            free++;
         CloseIdle();
-        _free.Dispose();
+        if (free > 0)
+            _free.Release(free);
     }
 
     T Use<T>(Func<ChatFile, T> read)
     {
         ChatFile? file;
         lock (_lock)
+        {
+            if (_isClosed)
+                throw new StoreUnavailableException("the server is shutting down");
             _idle.TryPop(out file);
+        }
         try
         {
             file ??= ChatFile.OpenForReading(path);
@@ -100,13 +110,16 @@ sealed class Readers(string path) : IDisposable
             T result = read(file);
             file.Rollback.Run();
             lock (_lock)
-                _idle.Push(file);
-            file = null;
+                if (!_isClosed)
+                {
+                    _idle.Push(file);
+                    file = null;
+                }
             return result;
         }
         finally
         {
-            file?.Dispose(); // it failed, and another one may not
+            file?.Dispose(); // it failed, and another one may not; or nobody needs it any more
         }
     }
 

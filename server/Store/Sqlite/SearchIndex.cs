@@ -176,7 +176,7 @@ sealed class SearchIndex : IDisposable
         {
             return _readers.Read(chat => Rows.RoomsAfter(chat, last));
         }
-        catch (SqliteException) // the chat file's own trouble, and told as such
+        catch (Exception error) when (error is SqliteException or StoreUnavailableException) // the chat file's own trouble, told as such
         {
             lock (_lock)
                 _hasSeenAll = false;
@@ -209,7 +209,7 @@ sealed class SearchIndex : IDisposable
                 return (id, head, pages);
             });
         }
-        catch (SqliteException)
+        catch (Exception error) when (error is SqliteException or StoreUnavailableException)
         {
             return false; // as above; the room is looked at again when it grows
         }
