@@ -223,8 +223,8 @@ sealed class SearchFile : IDisposable
 
     public void Dispose()
     {
-        foreach (Statement statement in (Statement[])[_nextKnown, _setOne, _folded, _forgetOne, _begin, _commit, _find, _add, _forget, _findRoom,
-            _setRoom])
+        Statement[] all = [_nextKnown, _setOne, _folded, _forgetOne, _begin, _commit, _find, _add, _forget, _findRoom, _setRoom];
+        foreach (Statement statement in all)
             statement.Dispose();
         _connection.Dispose();
     }
