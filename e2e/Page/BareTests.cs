@@ -1,7 +1,6 @@
-using ChatMinimal.E2E.Page;
 using NUnit.Framework;
 
-namespace ChatMinimal.E2E.Install;
+namespace ChatMinimal.E2E.Page;
 
 /// <summary>
 /// The archive on a machine with nothing else on it: a root of its own, which it cannot write to, and a user of its own. The same holds for
