@@ -40,7 +40,8 @@ sealed record Contestant(string Name, string Title, Func<Launch> Prepare)
     public bool IsFolder { get; init; }
 
     static Contestant Pumps(int count) => new($"pumps-{count}", $"ChatMinimal (AOT, batch), {count} {(count == 1 ? "pump" : "pumps")}",
-        () => Workshop.Batch(Workshop.Published(aot: true, $"--Chat:Pumps={count}"))) { Quick = true, Ours = true, IsByPumps = true };
+        () => Workshop.Batch(Workshop.Published(aot: true, $"--Chat:Pumps={count}")))
+    { Quick = true, Ours = true, IsByPumps = true };
 
     /// <summary>Whether it has a row in this scenario's table.</summary>
     public bool IsFor(Scenario scenario) => IsByPumps == scenario.IsByPumps || (IsFolder && Ours);

@@ -1,6 +1,6 @@
 using System.Text;
-using ChatMinimal.Postgres;
 using ChatMinimal.E2E.Store;
+using ChatMinimal.Postgres;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
