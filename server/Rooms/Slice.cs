@@ -39,11 +39,21 @@ sealed class Slice(Room room, Pump pump)
             pump.Grown(this);
     }
 
-    /// <summary>Sends everyone what they have not been sent yet. On the pump's thread.</summary>
-    public void Serve()
+    /// <summary>The pump comes by.</summary>
+    public void Visit()
     {
         // A full fence, before looking: what comes later, and is not seen here, finds the flag down and queues the slice again.
         Interlocked.Exchange(ref _queued, 0);
+        Serve();
+        if (room.LatestTyping is { } typing && typing != _typing)
+            Tell(_feeds, _typing = typing);
+    }
+
+    /// <summary>
+    /// Sends everyone what they have not been sent yet. On the pump's thread, or on the one that has just appended to a small room.
+    /// </summary>
+    public void Serve()
+    {
         Feed[] feeds = _feeds;
         long start = room.IsTraced ? Stopwatch.GetTimestamp() : 0;
         int skipped = 0;
@@ -53,8 +63,6 @@ sealed class Slice(Room room, Pump pump)
         if (start != 0)
             room.Trace(new ThreadStep("sent", room.Window.Head.Next - 1, Clients: feeds.Length, Skipped: skipped,
                 Took: Stopwatch.GetElapsedTime(start)));
-        if (room.LatestTyping is { } typing && typing != _typing)
-            Tell(feeds, _typing = typing);
     }
 
     /// <summary>What follows from time alone. On the pump's thread, once a second.</summary>

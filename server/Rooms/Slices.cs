@@ -39,6 +39,18 @@ sealed class Slices(string room, Broadcaster broadcaster)
     }
 
     /// <summary>
+    /// The log has grown. On the loop a small room is served at once: that takes less than to wake its pump, and no longer than the pump
+    /// would take. A large one would keep the loop from receiving, and what gathers in its sockets from becoming one batch.
+    /// </summary>
+    public void Grown()
+    {
+        if (Loop.IsHere && _all is [var only])
+            only.Serve();
+        else
+            Wake();
+    }
+
+    /// <summary>
     /// There is something to be sent to everyone. Whoever joins an empty slice meanwhile comes to its pump by itself, when it begins.
     /// </summary>
     public void Wake()
