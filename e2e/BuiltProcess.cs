@@ -98,7 +98,6 @@ sealed class BuiltProcess : IDisposable
         else
             Signal("TERM");
         await ExitAsync();
-        Dispose();
     }
 
     public void Signal(string signal) => Libc.Signal(Id, signal);

@@ -75,6 +75,8 @@ static class Hosting
             _ = app.Services.GetRequiredService<PrometheusText>(); // before anything is counted
             _ = app.Services.GetRequiredService<Rooms>(); // and with them the store: a file that cannot be used ends the start
             _ = app.Services.GetRequiredService<ServerMetrics>();
+            if (Otlp.IsAsked)
+                Otlp.Start(app);
             started.Register(() => Banner.Show(app));
             // The terminal that it was started from is closed: a graceful shutdown, as for SIGTERM.
             using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>

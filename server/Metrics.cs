@@ -54,6 +54,9 @@ static class Metrics
     /// <summary>The meter's. Whoever asks for it has all instruments there, whether anything has been counted or not.</summary>
     public static string MeterName => s_meter.Name;
 
+    /// <summary>What we show: ours, Kestrel's and the runtime's.</summary>
+    public static string[] Meters { get; } = [MeterName, "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime"];
+
     /// <summary>So many messages of a log go out to one client.</summary>
     public static void Delivered(long messages) => Interlocked.Add(ref s_deliveries, messages);
 

@@ -104,6 +104,7 @@ public sealed class YearTests
             Assert.That(person.After, Is.EqualTo(all[^person.After.Count..]), person.Name);
         }
         await server.StopAsync();
+        server.Dispose();
     }
 
     static BuiltProcess Start(ChatFolder folder, string address) =>

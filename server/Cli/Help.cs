@@ -42,6 +42,9 @@ static class Help
 
                   -h, --help                    this
                   --version                     the version
+
+                In the environment only:
+                  OTEL_EXPORTER_OTLP_ENDPOINT   (none); OpenTelemetry's collector that is to have the metrics, such as http://localhost:4317
                 """);
             return text.Replace("\r\n", "\n").ToString();
         }

@@ -24,6 +24,7 @@ static class StartCheck
             CheckLevels(section.Key == "LogLevel" ? section : section.GetSection("LogLevel"));
         CheckConsole(configuration.GetSection("Logging:Console"));
         CheckFiles(configuration.GetSection("Kestrel"), contentRoot);
+        Otlp.Check();
         CheckOpenSsl();
     }
 

@@ -12,7 +12,7 @@ namespace ChatMinimal;
 /// <remarks>By hand, since OpenTelemetry's exporter is a beta, and prometheus-net has instruments of its own.</remarks>
 sealed class PrometheusText : IDisposable
 {
-    readonly string[] _meters = [Metrics.MeterName, "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime"];
+    readonly string[] _meters = Metrics.Meters; // before anything is published, which making them does
 
     readonly MeterListener _listener = new();
     readonly ConcurrentDictionary<Instrument, Family> _families = new();

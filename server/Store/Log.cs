@@ -75,6 +75,12 @@ static partial class Log
     [LoggerMessage(23, LogLevel.Warning, "There are {Most} TCP connections already: {Peer} is refused")]
     public static partial void TooManyLinks(this ILogger log, int most, System.Net.EndPoint? peer);
 
+    [LoggerMessage(24, LogLevel.Information, "Metrics are exported to {Collector}")]
+    public static partial void Exported(this ILogger log, string collector);
+
+    [LoggerMessage(25, LogLevel.Warning, "Metrics do not reach {Collector}")]
+    public static partial void NotExported(this ILogger log, string collector);
+
     public static void Received(this ILogger log, ReadOnlySpan<byte> text)
     {
         if (log.IsEnabled(LogLevel.Debug))
