@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using ChatMinimal.E2E.Proxies;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Install;
@@ -71,6 +72,19 @@ public sealed class CommandLineTests
         await server.ExitAsync();
         using (var health = BuiltProcess.Server("Production", "health", "--urls", address))
             Assert.That((await health.EndAsync()).Code, Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task Health_asks_this_machine_by_TLS_whatever_name_the_certificate_has()
+    {
+        using var folder = new ChatFolder();
+        Certificate certificate = await Certificate.MakeAsync(Path.GetDirectoryName(folder.File)!); // of chat.example
+        using var server = BuiltProcess.Server("Production", "--urls=https://127.0.0.1:0", "--Chat:Database=",
+            "--Kestrel:Certificates:Default:Path", Path.Combine(certificate.Folder, "chat.crt"),
+            "--Kestrel:Certificates:Default:KeyPath", Path.Combine(certificate.Folder, "chat.key"));
+        string address = (await server.ReadUntilAsync("Page: ")).Split("Page: ")[1];
+        using var health = BuiltProcess.Server("Production", "health", "--urls", address);
+        Assert.That(await health.EndAsync(), Is.EqualTo((0, "ok\n", "")));
     }
 
     [Test]

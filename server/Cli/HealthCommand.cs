@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Security;
 
 namespace ChatMinimal;
 
@@ -13,14 +12,8 @@ static class HealthCommand
         Uri ready = AddressOf(settings.Configuration);
         using var handler = new SocketsHttpHandler { UseProxy = false };
         if (IPAddress.TryParse(ready.Host.Trim('[', ']'), out IPAddress? address) && IPAddress.IsLoopback(address)
-            || ready.Host == "localhost")
-            // It is for the name outside
-            handler.SslOptions =
-                new SslClientAuthenticationOptions
-                {
-                    RemoteCertificateValidationCallback =
-                    (_, certificate, _, _) => certificate is not null
-                };
+            || ready.Host == "localhost") // where the certificate is for the name outside
+            handler.SslOptions.RemoteCertificateValidationCallback = (_, certificate, _, _) => certificate is not null;
         using var http = new HttpClient(handler) { Timeout = s_patience };
         using var request = new HttpRequestMessage(HttpMethod.Get, ready);
         if (settings.Configuration["AllowedHosts"]?.Split(';')[0] is { } host and not ("" or "*"))
