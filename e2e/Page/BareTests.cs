@@ -31,6 +31,16 @@ public sealed class BareTests : PageTest
         Assert.That(error, Is.EqualTo("chatminimal: there is no OpenSSL on this machine, and WebSockets need it: apt-get install libssl3\n"));
     }
 
+    [Test, Explicit("wants E2E_SERVER, Native AOT")]
+    public void What_is_published_has_the_page_and_no_debugging_symbols()
+    {
+        string server = Environment.GetEnvironmentVariable("E2E_SERVER") ?? throw new IgnoreException("wants E2E_SERVER, Native AOT");
+        DirectoryInfo folder = new FileInfo(server).Directory!;
+        string[] files = [.. folder.EnumerateFileSystemInfos("*", SearchOption.AllDirectories).Select(file => file.Name)];
+        Assert.That(files, Does.Contain("index.html"));
+        Assert.That(files.Where(file => Path.GetExtension(file) is ".dbg" or ".pdb" or ".dSYM" or ".xml"), Is.Empty);
+    }
+
     static BuiltProcess Start(string libraries, params string[] arguments)
     {
         if (!BuiltProcess.HasPublishedServer || !OperatingSystem.IsLinux() || Environment.UserName != "root")
