@@ -42,6 +42,7 @@ public sealed class SystemdTests
                 "Type=notify", "User=chatminimal", "ActiveState=active", "ok", "Umask:\t0077", "CapEff:\t0000000000000000",
                     "NoNewPrivs:\t1",
                 "700 /var/lib/chatminimal", "600 /var/lib/chatminimal/chat.db", "ok", "Result=success", "ActiveState=inactive",
+                    "ok", // restored
             }));
             string[] log = await File.ReadAllLinesAsync(Path.Combine(folder.FullName, "log"));
             Assert.That(log, Has.All.StartsWith("<6>"), "with the journal's priorities");

@@ -49,8 +49,13 @@ grep -E '^(NoNewPrivs|CapEff|Umask)' /proc/$(systemctl show chatminimal -p MainP
 stat -L -c '%a %n' /var/lib/chatminimal /var/lib/chatminimal/chat.db
 systemctl restart chatminimal
 /opt/chatminimal/chatminimal health --urls http://127.0.0.1:8765
+/opt/chatminimal/chatminimal backup /opt/out/copy.db --Chat:Database /var/lib/chatminimal/chat.db >/dev/null || echo no backup
 systemctl stop chatminimal
 systemctl show chatminimal -p ActiveState,Result
+/opt/chatminimal/chatminimal restore /opt/out/copy.db --Chat:Database /var/lib/chatminimal/chat.db >/dev/null || echo not restored
+systemctl start chatminimal
+/opt/chatminimal/chatminimal health --urls http://127.0.0.1:8765
+systemctl stop chatminimal
 PROBE
 ip link set lo up
 pivot_root . old
