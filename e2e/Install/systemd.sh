@@ -27,6 +27,7 @@ cat > etc/systemd/system/chatminimal.service.d/log.conf <<'UNIT'
 [Unit]
 DefaultDependencies=no
 [Service]
+Environment=Chat__KeepDays=7
 StandardOutput=append:/opt/out/log
 StandardError=append:/opt/out/log
 UNIT

@@ -211,8 +211,8 @@ public sealed class HttpTests
         for (int i = 1; i <= 3; i++)
             await PostAsync(http, "/messages", new StringContent($"{i}"));
 
-        List<string> words = [.. Regex.Matches(line, @"'([^']*)'|(\S+)")
-                .Select(match => match.Groups[1].Success ? match.Groups[1].Value : match.Groups[2].Value)];
+        List<string> words = [.. Regex.Matches(line, @"(['""])(.*?)\1|(\S+)")
+                .Select(match => match.Groups[match.Groups[1].Success ? 2 : 3].Value)];
         using Process? curl =
             Start(words[0], ["-sS", "--fail-with-body",
                 .. words[1..].Select(word => word.Replace("localhost:8765", $"127.0.0.1:{server.Port}", StringComparison.Ordinal))]);
