@@ -39,6 +39,17 @@ public sealed class ReadmeTests
     }
 
     [Test]
+    public void What_to_expect_of_it_is_held_by_the_same_tests_in_both_languages()
+    {
+        string[] tests = [.. LastCellsOf(s_english, "one expects | yes: | held by")];
+        Assert.That(tests, Has.Length.GreaterThan(10));
+        Assert.That(LastCellsOf(s_french, "on attend | oui : | vérifié par"), Is.EqualTo(tests));
+
+        static IEnumerable<string> LastCellsOf(string readme, string title) =>
+            readme.Split($"\n| {title} |\n|---|---|---|\n")[1].Split("\n\n")[0].Trim().Split('\n').Select(row => row.Split(" | ")[^1]);
+    }
+
+    [Test]
     public void Every_action_of_the_workflows_is_pinned_by_its_commit()
     {
         foreach (string workflow in Directory.EnumerateFiles(Path.Combine(s_root, ".github", "workflows")))
