@@ -64,7 +64,7 @@ sealed class BuiltProcess : IDisposable
         while (await Output.ReadLineAsync(limit.Token) is { } line)
             if (line.Contains(part, StringComparison.Ordinal))
                 return line;
-        throw new EndOfStreamException($"ended before saying: {part}");
+        throw new EndOfStreamException($"ended before saying: {part}\n{await Error.ReadToEndAsync(limit.Token)}");
     }
 
     /// <summary>Waits for the end; returns the exit code and all that was not read yet of both outputs.</summary>

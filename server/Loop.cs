@@ -24,11 +24,10 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     readonly AutoResetEvent _lead = new(initialState: true); // set: nobody leads
     readonly AutoResetEvent _wake = new(initialState: false);
     Timer? _watch;
-    Thread? _leader;
+    Thread? _working; // the one that leads, but for while it waits; whoever takes it from here takes the lead
     int _threads;
     int _asleep; // 1 while the leader waits, so that a busy loop costs its callers no system call
     long _turns, _turnsSeen;
-    Thread? _leaderSeen;
     volatile bool _isStopped;
 
     /// <summary>Whether this is a thread of a loop: what is long, or waits, is not for it.</summary>
@@ -83,7 +82,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 
     void TakeFrom(Thread leader)
     {
-        if (Interlocked.CompareExchange(ref _leader, null, leader) != leader)
+        if (!Take(leader))
             return;
         if (_threads < MostThreads)
             StartThread();
@@ -108,20 +107,25 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     {
         t_isHere = true;
         Thread here = Thread.CurrentThread;
+        Span<byte> events = stackalloc byte[Epoll.EventsLength];
         while (_lead.WaitOne() && !_isStopped)
-        {
-            Volatile.Write(ref _leader, here);
-            while (Volatile.Read(ref _leader) == here && !_isStopped)
-                Turn();
-        }
+            do
+            {
+                int ready = Wait(events);
+                _turns++;
+                Volatile.Write(ref _working, here);
+                Work(events, ready);
+            } while (Take(here) && !_isStopped); // or it is the other one that leads
         _lead.Set(); // for the other one
     }
 
-    void Turn()
+    bool Take(Thread leader) => Interlocked.CompareExchange(ref _working, null, leader) == leader;
+
+    void Work(ReadOnlySpan<byte> events, int ready)
     {
         try
         {
-            Wait();
+            Sockets?.Receive(events, ready);
             for (int due = _due.Count; due > 0 && _due.TryDequeue(out Action? action); due--)
                 action();
         }
@@ -131,7 +135,8 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
         }
     }
 
-    void Wait()
+    // Nobody takes the lead from one who waits: there is nothing to wait for behind its back.
+    int Wait(Span<byte> events)
     {
         bool mayWait = _due.IsEmpty;
         if (mayWait)
@@ -140,22 +145,19 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
             Interlocked.Exchange(ref _asleep, 1);
             mayWait = _due.IsEmpty && !_isStopped;
         }
-        Span<byte> events = stackalloc byte[Epoll.EventsLength];
         int ready = Sockets?.Wait(events, mayWait) ?? 0;
         if (Sockets is null && mayWait)
             _wake.WaitOne();
         Volatile.Write(ref _asleep, 0);
-        _turns++;
-        Sockets?.Receive(events, ready);
+        return ready;
     }
 
     // Now and then: one that has been at the same turn since is stuck in something that nobody thought could take long.
     void Look()
     {
-        Thread? leader = Volatile.Read(ref _leader);
         long turns = Volatile.Read(ref _turns);
-        if (leader is not null && leader == _leaderSeen && turns == _turnsSeen && Volatile.Read(ref _asleep) == 0)
+        if (turns == _turnsSeen && Volatile.Read(ref _working) is { } leader)
             TakeFrom(leader);
-        (_leaderSeen, _turnsSeen) = (leader, turns);
+        _turnsSeen = turns;
     }
 }

@@ -46,7 +46,10 @@ public sealed class OtlpTests
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "who=all"), ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "who=metrics"),
             ("OTEL_SERVICE_NAME", "cours"), ("OTEL_RESOURCE_ATTRIBUTES", "service.version=7,room=B12"));
-        Export export = await collector.NextAsync();
+        Export export;
+        do
+            export = await collector.NextAsync();
+        while (export.Metrics is []); // the first one may come before there are any
         Assert.That((export.Path, export.Who), Is.EqualTo(("/as/it/is", "metrics")));
         Assert.That((export.Resource["service.name"], export.Resource["service.version"], export.Resource["room"]),
             Is.EqualTo(("cours", "7", "B12")));

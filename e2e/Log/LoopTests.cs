@@ -7,30 +7,29 @@ namespace ChatMinimal.E2E.Log;
 public sealed class LoopTests
 {
     [TestCase(true), TestCase(false)]
-    public async Task Whatever_many_threads_post_is_done_once_and_in_the_order_of_each(bool withSockets)
+    public async Task Whatever_many_threads_post_is_done_once(bool withSockets)
     {
         const int Posters = 4, Posts = 20_000;
         using Loop loop = Start(withSockets);
-        var done = new List<int>[Posters];
-        using var all = new CountdownEvent(Posters * Posts);
         using CancellationTokenSource limit = Rig.Patience();
+        using var all = new CountdownEvent(Posters * Posts);
+        int[] done = new int[Posters * Posts];
         await Task.WhenAll(Enumerable.Range(0, Posters).Select(poster => Task.Run(() =>
         {
-            done[poster] = [];
-            for (int i = 0; i < Posts; i++)
+            for (int i = poster; i < done.Length; i += Posters)
             {
                 int number = i;
                 loop.Post(() =>
                 {
-                    done[poster].Add(number); // without a lock: one thread at a time
+                    Interlocked.Increment(ref done[number]);
                     all.Signal();
                 });
-                if (i % 100 == 0)
+                if (number % 100 == 0)
                     Thread.Yield(); // so that it goes to sleep now and then
             }
         })));
         all.Wait(limit.Token); // or a post was slept over
-        Assert.That(done, Is.All.EqualTo(Enumerable.Range(0, Posts)));
+        Assert.That(done, Is.All.EqualTo(1));
     }
 
     [TestCase(true), TestCase(false)]

@@ -121,9 +121,9 @@ sealed class Writer : IDisposable
             _asked.Clear();
             _submitted.Clear();
             Interlocked.Exchange(ref _isBusy, 0);
+            if (!_queue.IsEmpty) // whoever came while this was busy has gone again
+                _loop.Post(_work);
         }
-        if (!_queue.IsEmpty)
-            _loop.Post(_work);
     }
 
     void CommitAll()
