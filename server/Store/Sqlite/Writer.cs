@@ -121,7 +121,7 @@ sealed class Writer : IDisposable
             _asked.Clear();
             _submitted.Clear();
             Interlocked.Exchange(ref _isBusy, 0);
-            if (!_queue.IsEmpty) // whoever came while this was busy has gone again
+            if (_queue.IsWaiting && !_ended.IsSet) // whoever came while this was busy has gone again
                 _loop.Post(_work);
         }
     }

@@ -71,12 +71,13 @@ sealed class WriterQueue(Action filled)
         }
     }
 
-    public bool IsEmpty
+    /// <summary>Whether the writer has something to do: with what was added, or since it is to stop.</summary>
+    public bool IsWaiting
     {
         get
         {
             lock (_lock)
-                return _submitted.Count + _asked.Count == 0;
+                return _submitted.Count + _asked.Count > 0 || _isStopped;
         }
     }
 
