@@ -1,4 +1,7 @@
+using ChatMinimal.E2E.Store;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Win32.SafeHandles;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Log;
@@ -30,6 +33,24 @@ public sealed class LoopTests
         })));
         all.Wait(limit.Token); // or a post was slept over
         Assert.That(done, Is.All.EqualTo(1));
+    }
+
+    [Test, Platform("Linux", Reason = "where there is an epoll")]
+    public void To_be_woken_is_not_to_read_whatever_its_descriptor_is()
+    {
+        SafeFileHandle[] others = [.. Enumerable.Range(0, 200).Select(_ => File.OpenHandle("/dev/null"))]; // so that it is a high one
+        var lines = new Lines();
+        using Loop loop = Start(withSockets: true, lines);
+        using CancellationTokenSource limit = Rig.Patience();
+        for (int i = 0; i < 100; i++)
+        {
+            using var isDone = new ManualResetEventSlim();
+            loop.Post(isDone.Set);
+            isDone.Wait(limit.Token);
+        }
+        Assert.That(lines.All, Is.Empty);
+        foreach (SafeFileHandle other in others)
+            other.Dispose();
     }
 
     [TestCase(true), TestCase(false)]
@@ -91,9 +112,9 @@ public sealed class LoopTests
         isDone.Wait(limit.Token);
     }
 
-    static Loop Start(bool withSockets)
+    static Loop Start(bool withSockets, ILogger<Loop>? log = null)
     {
-        var loop = new Loop(NullLogger<Loop>.Instance);
+        var loop = new Loop(log ?? NullLogger<Loop>.Instance);
         if (withSockets && OperatingSystem.IsLinux())
             loop.UseSockets();
         loop.Start();

@@ -25,9 +25,15 @@ sealed partial class Epoll
     readonly SafeFileHandle _wake = Opened(eventfd(0, CloseOnExec | NonBlocking));
     readonly ConcurrentQueue<SocketReader> _unfinished = new();
     readonly Lock _lock = new();
-    SocketReader?[] _readers = new SocketReader?[64]; // by descriptor; replaced by a larger one, under the lock
+    SocketReader?[] _readers; // by descriptor; replaced by a larger one, under the lock
+    uint _watched; // how many so far
 
-    public Epoll() => Register((int)_wake.DangerousGetHandle());
+    public Epoll()
+    {
+        int wake = (int)_wake.DangerousGetHandle();
+        _readers = new SocketReader?[wake + 1]; // nobody reads from it
+        Register(wake, 0);
+    }
 
     /// <summary>Bytes for what <see cref="Wait"/> tells.</summary>
     public static int EventsLength => MostEvents * s_length;
@@ -40,8 +46,9 @@ sealed partial class Epoll
             if (reader.Descriptor >= _readers.Length)
                 Array.Resize(ref _readers, Math.Max(reader.Descriptor + 1, 2 * _readers.Length));
             _readers[reader.Descriptor] = reader;
+            reader.Number = ++_watched;
         }
-        Register(reader.Descriptor);
+        Register(reader.Descriptor, reader.Number);
     }
 
     /// <summary>Before the socket is closed: after that its descriptor may be another's.</summary>
@@ -74,17 +81,19 @@ sealed partial class Epoll
         for (; count > 0; count--)
         {
             uint what = MemoryMarshal.Read<uint>(events);
-            int descriptor = MemoryMarshal.Read<int>(events[s_ours..]);
-            Volatile.Read(ref _readers)[descriptor]?.OnReadable((what & (Error | HungUp | PeerEnded)) != 0);
+            ulong ours = MemoryMarshal.Read<ulong>(events[s_ours..]);
+            // What was told of a socket that is closed by now is not for the next one that has its descriptor.
+            if (Volatile.Read(ref _readers)[(int)(uint)ours] is { } reader && reader.Number == ours >> 32)
+                reader.OnReadable((what & (Error | HungUp | PeerEnded)) != 0);
             events = events[s_length..];
         }
     }
 
-    void Register(int descriptor)
+    void Register(int descriptor, uint number)
     {
         Span<byte> wanted = stackalloc byte[s_length];
         MemoryMarshal.Write(wanted, Readable | PeerEnded | EdgeTriggered);
-        MemoryMarshal.Write(wanted[s_ours..], (ulong)descriptor);
+        MemoryMarshal.Write(wanted[s_ours..], (ulong)number << 32 | (uint)descriptor);
         if (epoll_ctl(_epoll, Add, descriptor, in MemoryMarshal.GetReference(wanted)) != 0)
             throw new IOException($"epoll_ctl: {Marshal.GetLastPInvokeErrorMessage()}");
     }

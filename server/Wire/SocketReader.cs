@@ -42,6 +42,9 @@ sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, obj
     /// <summary>Of the socket.</summary>
     public int Descriptor { get; } = (int)socket.Handle;
 
+    /// <summary>Tells it from other sockets that have had this descriptor. Set by the epoll.</summary>
+    public uint Number { get; set; }
+
     /// <summary>Whether whoever waits for bytes goes on on the loop's thread.</summary>
     public bool IsInline { get; set; }
 
