@@ -133,6 +133,22 @@ public sealed class SocketReaderTests : IDisposable
         ValueTask<ReadResult> reading = reader.ReadAsync();
         peer.Close(timeout: 0);
         Assert.That((await reading).IsCompleted);
+        reader.End();
+        await ended;
+    }
+
+    // HTTP would reset a connection that it is told has ended, together with an answer that is still on its way.
+    [Test]
+    public async Task Whoever_reads_the_end_of_a_peer_is_not_told_of_it_until_the_socket_is_closed()
+    {
+        (Socket peer, SocketReader reader, Task ended) = await OpenAsync(isInline: false);
+        ValueTask<ReadResult> reading = reader.ReadAsync();
+        peer.Shutdown(SocketShutdown.Send);
+        Assert.That((await reading).IsCompleted);
+        for (int yields = 0; yields < 1000 && !ended.IsCompleted; yields++)
+            await Task.Yield(); // it would be told on the pool
+        Assert.That(ended.IsCompleted, Is.False);
+        reader.End();
         await ended;
     }
 

@@ -16,7 +16,9 @@ namespace ChatMinimal;
 /// </remarks>
 /// <param name="socket">It does not block.</param>
 /// <param name="epoll">What watches it.</param>
-/// <param name="ended">Called once, on a thread of the pool, when the peer has ended its side, or is gone.</param>
+/// <param name="ended">
+/// Called once, on a thread of the pool, when the peer has ended its side, or is gone, and nobody reads that; at the latest at the end.
+/// </param>
 /// <param name="owner">What it is called with.</param>
 sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, object owner) : PipeReader, IValueTaskSource<ReadResult>
 {
@@ -196,7 +198,8 @@ sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, obj
         }
         _hasEnded = count == 0;
         _isReadable = _isOver || count == to.Length; // less than there is room for was all
-        TellEnd();
+        if (!_hasEnded) // else whoever reads sees it, and ends by itself; told of it, HTTP would reset what it has answered
+            TellEnd();
         if (shared is null)
             _end += count;
         result = Lend(isCanceled: false, shared, count);
