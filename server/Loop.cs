@@ -109,13 +109,18 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
         Thread here = Thread.CurrentThread;
         Span<byte> events = stackalloc byte[Epoll.EventsLength];
         while (_lead.WaitOne() && !_isStopped)
+        {
             do
             {
                 int ready = Wait(events);
                 _turns++;
                 Volatile.Write(ref _working, here);
                 Work(events, ready);
-            } while (Take(here) && !_isStopped); // or it is the other one that leads
+            } while (Take(here) && !_isStopped);
+            // It is the other one that leads, and may wait already without knowing what this one has left.
+            if (Sockets is { HasUnfinished: true })
+                Wake();
+        }
         _lead.Set(); // for the other one
     }
 

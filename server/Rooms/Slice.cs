@@ -4,7 +4,8 @@ namespace ChatMinimal;
 
 /// <summary>
 /// A slice is the part of a room that one pump serves: up to 256 feeds. A small room has one, and one wake-up; a large one is walked by
-/// several pumps at once. A feed stays in its slice, so it has one pump for good, which alone sends it what the room has.
+/// several pumps at once. A feed stays in its slice, so it has one pump for good. A small room is also served by
+/// whoever appends to it on the loop; where the two meet at a feed, its write lock decides.
 /// </summary>
 /// <param name="room">Whose feeds they are.</param>
 /// <param name="pump">Who serves them.</param>

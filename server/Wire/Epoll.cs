@@ -48,7 +48,15 @@ sealed partial class Epoll
             _readers[reader.Descriptor] = reader;
             reader.Number = ++_watched;
         }
-        Register(reader.Descriptor, reader.Number);
+        try
+        {
+            Register(reader.Descriptor, reader.Number);
+        }
+        catch
+        {
+            Forget(reader);
+            throw;
+        }
     }
 
     /// <summary>Before the socket is closed: after that its descriptor may be another's.</summary>
@@ -58,6 +66,9 @@ sealed partial class Epoll
             if (_readers[reader.Descriptor] == reader)
                 _readers[reader.Descriptor] = null;
     }
+
+    /// <summary>Whether some have more in their sockets: then nobody waits.</summary>
+    public bool HasUnfinished => !_unfinished.IsEmpty;
 
     /// <summary>There is more in its socket: it is its turn again when the others had theirs.</summary>
     public void Again(SocketReader reader) => _unfinished.Enqueue(reader);
@@ -71,7 +82,7 @@ sealed partial class Epoll
 
     /// <summary>Waits until something has happened, if it may. Returns how many <paramref name="events"/> there are.</summary>
     public int Wait(Span<byte> events, bool mayWait) =>
-        Math.Max(0, epoll_wait(_epoll, ref MemoryMarshal.GetReference(events), MostEvents, mayWait && _unfinished.IsEmpty ? -1 : 0));
+        Math.Max(0, epoll_wait(_epoll, ref MemoryMarshal.GetReference(events), MostEvents, mayWait && !HasUnfinished ? -1 : 0));
 
     /// <summary>Tells their readers.</summary>
     public void Receive(ReadOnlySpan<byte> events, int count)

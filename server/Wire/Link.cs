@@ -105,6 +105,8 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         // Kestrel's own idea of too slow is for downloads; here the send timeout decides.
         http.Features.Get<IHttpMinResponseDataRateFeature>()?.MinDataRate = null;
         link._isUpgraded = true; // before the peer can know
+        if (link._input is SocketReader reader)
+            reader.TellsEndAhead = true;
         link._endOfHttp.Unregister();
         link._endOfHttp = default;
         Stream stream = await upgrade.UpgradeAsync();

@@ -32,7 +32,7 @@ sealed class SocketListeners : IConnectionListenerFactory, IConnectionListenerFa
         Socket socket;
         try
         {
-            socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint); // also a unix socket, and one that systemd hands over
+            socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint); // also a unix socket
         }
         catch (SocketException error) when (error.SocketErrorCode == SocketError.AddressAlreadyInUse)
         {

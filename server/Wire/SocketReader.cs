@@ -12,7 +12,7 @@ namespace ChatMinimal;
 /// <remarks>
 /// Under HTTP, whoever waits for bytes goes on on a thread of the pool. A WebSocket goes on at once, on the loop's thread, and parses in
 /// place: what is received there is in a buffer that all share. What is not consumed of it is copied into one of the reader's own, which
-/// is given back when that has been read. On the loop nobody is read twice in a turn, however much is there.
+/// is given back when that has been read. On the loop nobody is read on and on: the others have their turn first.
 /// </remarks>
 /// <param name="socket">It does not block.</param>
 /// <param name="epoll">What watches it.</param>
@@ -49,6 +49,12 @@ sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, obj
 
     /// <summary>Whether whoever waits for bytes goes on on the loop's thread.</summary>
     public bool IsInline { get; set; }
+
+    /// <summary>
+    /// Whether an end that is known is told of before it is read. HTTP reads it, and ends by itself; told of it, it would abort what it is
+    /// about to answer.
+    /// </summary>
+    public bool TellsEndAhead { get; set; }
 
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
@@ -198,7 +204,7 @@ sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, obj
         }
         _hasEnded = count == 0;
         _isReadable = _isOver || count == to.Length; // less than there is room for was all
-        if (!_hasEnded) // else whoever reads sees it, and ends by itself; told of it, HTTP would reset what it has answered
+        if (TellsEndAhead)
             TellEnd();
         if (shared is null)
             _end += count;
