@@ -82,7 +82,7 @@ public sealed class ReadingBackTests(Profile profile) : PageTest(profile)
         async Task scrollUntilAsync(int direction, ILocator seen)
         {
             await reader.Log.HoverAsync();
-            while (!await seen.IsVisibleAsync() || !await IsInViewAsync(seen))
+            while (!await IsInViewAsync(seen))
             {
                 await reader.Log.EvaluateAsync("(log, direction) => log.scrollBy(0, direction * log.clientHeight)", direction);
                 most = Math.Max(most, await reader.Messages.CountAsync());
@@ -187,11 +187,12 @@ public sealed class ReadingBackTests(Profile profile) : PageTest(profile)
         Assert.That(shown, Is.EqualTo(Messages(last - shown.Length + 1, last)));
     }
 
-    static Task<bool> IsInViewAsync(ILocator element) => element.EvaluateAsync<bool>("""
-        (element) => {
+    // Of one that is there at this moment: it may come and go while one scrolls.
+    static Task<bool> IsInViewAsync(ILocator element) => element.EvaluateAllAsync<bool>("""
+        (elements) => elements.some((element) => {
           const [box, log] = [element.getBoundingClientRect(), document.getElementById("log").getBoundingClientRect()];
-          return box.bottom > log.top && box.top < log.bottom;
-        }
+          return box.height > 0 && box.bottom > log.top && box.top < log.bottom;
+        })
         """);
 
     static async Task<double> PlaceOfAsync(ILocator message) => (await message.BoundingBoxAsync())!.Y;
