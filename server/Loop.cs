@@ -15,10 +15,12 @@ namespace ChatMinimal;
 sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 {
     const int MostThreads = 2;
+    const int MostServed = 256; // clients a turn
 
     static readonly TimeSpan s_lookEvery = TimeSpan.FromMilliseconds(250);
 
     [ThreadStatic] static bool t_isHere;
+    [ThreadStatic] static int t_mayServe; // so many more in this turn
 
     readonly ConcurrentQueue<Action> _due = new();
     readonly AutoResetEvent _lead = new(initialState: true); // set: nobody leads
@@ -32,6 +34,18 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 
     /// <summary>Whether this is a thread of a loop: what is long, or waits, is not for it.</summary>
     public static bool IsHere => t_isHere;
+
+    /// <summary>
+    /// Whether this thread is to send to so many clients by itself. It is the loop's, and they are few; or there are others for that, and
+    /// while it sends it does not receive.
+    /// </summary>
+    public static bool MayServe(int clients)
+    {
+        if (clients > t_mayServe)
+            return false;
+        t_mayServe -= clients;
+        return true;
+    }
 
     public bool IsRunning => Volatile.Read(ref _threads) > 0;
 
@@ -128,6 +142,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 
     void Work(ReadOnlySpan<byte> events, int ready)
     {
+        t_mayServe = Sockets is null ? 0 : MostServed; // who does not receive has been woken, and may as well wake a pump
         try
         {
             Sockets?.Receive(events, ready);

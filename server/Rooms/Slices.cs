@@ -39,12 +39,12 @@ sealed class Slices(string room, Broadcaster broadcaster)
     }
 
     /// <summary>
-    /// The log has grown. On the loop a small room is served at once: that takes less than to wake its pump, and no longer than the pump
-    /// would take. A large one would keep the loop from receiving, and what gathers in its sockets from becoming one batch.
+    /// The log has grown. On the loop a small room is served at once: that takes less than to wake its pump. A large one, or many, would
+    /// keep the loop from receiving, and what gathers in its sockets from becoming one batch.
     /// </summary>
     public void Grown()
     {
-        if (Loop.IsHere && _all is [var only])
+        if (_all is [var only] && Loop.MayServe(only.Count))
             only.Serve();
         else
             Wake();
