@@ -95,7 +95,7 @@ function withoutInvitation(address) {
 
 const THREADS = {
   pump: { hue: 150, name: "pump" },
-  loop: { hue: 280, name: labWords.loop },
+  "sqlite writer": { hue: 280, name: "sqlite writer" },
   "a worker of the pool": { hue: 50, name: labWords.worker },
 };
 
