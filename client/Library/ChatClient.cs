@@ -134,6 +134,7 @@ public sealed class ChatClient
             }
         }
         catch (WebSocketException) { } // the link is down
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested) { } // no pong came, says the BCL's WebSocket with this
         catch (Exception error) when (error is JsonException or FormatException or InvalidOperationException)
         {
             // It does not speak chat.v1
