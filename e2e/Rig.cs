@@ -26,6 +26,14 @@ static class Rig
         return limit;
     }
 
+    /// <summary>What this task comes to, for as long as the other goes on; then what that has failed with.</summary>
+    public static async Task<T> WhileAsync<T>(this Task<T> task, Task other)
+    {
+        if (await Task.WhenAny(task, other) == other)
+            await other;
+        return await task;
+    }
+
     static double? Number(string variable) =>
         Environment.GetEnvironmentVariable(variable) is { Length: > 0 } number ? double.Parse(number, CultureInfo.InvariantCulture) : null;
 }

@@ -39,15 +39,16 @@ public sealed class ClientLibraryTests
             for (int restart = 0; restart < 3; restart++)
             {
                 for (int i = 0; i < 50; i++)
-                    said.AddRange(ana.SayAsync($"ana {restart}.{i}"), bob.SayAsync($"bob {restart}.{i}"));
+                    said.AddRange(ana.SayAsync($"ana {restart}.{i}").WhileAsync(heard),
+                        bob.SayAsync($"bob {restart}.{i}").WhileAsync(heardToo));
                 await said[^1];
                 await server.DisposeAsync();
-                said.Add(ana.SayAsync($"while it is down {restart}"));
+                said.Add(ana.SayAsync($"while it is down {restart}").WhileAsync(heard));
                 server = server.StartAgain();
             }
             await Task.WhenAll(said);
             // Each ends when all of its own is acknowledged; that of the other may be later in the log.
-            await Task.WhenAll(ana.SayAsync("the end of ana"), bob.SayAsync("the end of bob"));
+            await Task.WhenAll(ana.SayAsync("the end of ana").WhileAsync(heard), bob.SayAsync("the end of bob").WhileAsync(heardToo));
             string[] all = await AllAsync(server, said.Count + 2);
             ana.Complete();
             bob.Complete();
@@ -60,6 +61,29 @@ public sealed class ClientLibraryTests
         {
             await server.DisposeAsync();
         }
+    }
+
+    [Test]
+    [Platform(Exclude = "Win", Reason = "a process is frozen by a signal")]
+    public async Task A_server_that_falls_silent_is_left_and_found_again()
+    {
+        using var server = BuiltProcess.Server("Production", "--urls", "http://127.0.0.1:0", "--Chat:Database=");
+        var chat = new ChatClient(new Uri((await server.ReadUntilAsync("Page: ")).Split("Page: ")[1]));
+        server.Ignore();
+        var isLeft = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        chat.Noted += note =>
+        {
+            if (note is ChatNote.Reconnecting)
+                isLeft.TrySetResult();
+        };
+        Task<List<string>> heard = ReadAsync(chat);
+        await chat.SayAsync("before").WhileAsync(heard);
+        server.Signal("STOP");
+        await Task.WhenAny(isLeft.Task, heard); // half a minute: a ping, and no pong
+        server.Signal("CONT");
+        await chat.SayAsync("after").WhileAsync(heard);
+        chat.Complete();
+        Assert.That(await heard, Is.EqualTo(new[] { "before", "after" }));
     }
 
     [Test]
@@ -114,10 +138,10 @@ public sealed class ClientLibraryTests
         var notes = new List<ChatNote>();
         chat.Noted += notes.Add;
         Task<List<string>> heard = ReadAsync(chat);
-        await chat.SayAsync("before");
+        await chat.SayAsync("before").WhileAsync(heard);
         await server.DisposeAsync();
         using ChatServer again = server.StartAgain();
-        await chat.SayAsync("after");
+        await chat.SayAsync("after").WhileAsync(heard);
         chat.Complete();
         Assert.That(await heard, Is.EqualTo(new[] { "before", "after" }));
         Assert.That(notes.OfType<ChatNote.StartedAfresh>().Count(), Is.EqualTo(1));

@@ -46,7 +46,6 @@ public sealed class YearTests
         var address = new Uri((await server.ReadUntilAsync("Page: ")).Split("Page: ")[1]);
         server.Ignore();
         Person[] people = [.. Enumerable.Range(0, People).Select(i => new Person(address, $"person {i}"))];
-        Task[] lives = [.. people.Select(person => person.LiveAsync())];
         await Task.WhenAll(people.Select(person => person.SayAsync("before the backup")));
 
         // The backup, while they talk.
@@ -89,7 +88,6 @@ public sealed class YearTests
         string[] all = await AllAsync(address);
         foreach (Person person in people)
             await person.EndAsync(all.Length);
-        await Task.WhenAll(lives);
         Assert.That(all[..2], Is.EqualTo(new[] { "the first", "the second" }));
         Assert.That(all, Is.Unique, "nobody's was said twice");
         Assert.That(all.Count(text => text.EndsWith("while it was down", StringComparison.Ordinal)), Is.EqualTo(People));
@@ -101,6 +99,7 @@ public sealed class YearTests
             Assert.That(person.Before, Is.EqualTo(before.SkipWhile(text => text != person.Before[0]).Take(person.Before.Count)),
                 person.Name);
             Assert.That(person.WasTold, Is.True, person.Name);
+            Assert.That(person.Connections, Is.EqualTo(2), "nobody had to come again but for the catastrophe");
             Assert.That(person.After, Is.EqualTo(all[^person.After.Count..]), person.Name);
         }
         await server.StopAsync();
@@ -132,6 +131,7 @@ public sealed class YearTests
     {
         readonly ChatClient _chat;
         readonly TaskCompletionSource _readAll = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        readonly Task _life;
         int _said;
         int _until = int.MaxValue;
         long _seq;
@@ -140,17 +140,25 @@ public sealed class YearTests
         {
             Name = name;
             _chat = new ChatClient(address, name: name);
-            _chat.Noted += note => WasTold |= note is ChatNote.StartedAfresh;
+            _chat.Noted += note =>
+            {
+                WasTold |= note is ChatNote.StartedAfresh;
+                if (note is ChatNote.Connected)
+                    Connections++;
+            };
+            _life = Task.Run(LiveAsync);
         }
 
         public string Name { get; }
         public List<string> Before { get; } = [];
         public List<string> After { get; } = [];
         public bool WasTold { get; private set; }
+        public int Connections { get; private set; }
 
-        public Task<long> SayAsync(string text) => _chat.SayAsync($"{Name}, {Interlocked.Increment(ref _said)}, {text}");
+        public Task<long> SayAsync(string text) =>
+            _chat.SayAsync($"{Name}, {Interlocked.Increment(ref _said)}, {text}").WhileAsync(_life);
 
-        public Task LiveAsync() => Task.Run(async () =>
+        async Task LiveAsync()
         {
             await foreach (Client.Message message in _chat.ReadAsync(TestContext.CurrentContext.CancellationToken))
             {
@@ -159,7 +167,7 @@ public sealed class YearTests
                 if (WasTold && message.Seq >= Volatile.Read(ref _until))
                     _readAll.TrySetResult();
             }
-        });
+        }
 
         /// <summary>Reads as far as this seq, and leaves.</summary>
         public async Task EndAsync(int seq)
@@ -168,6 +176,7 @@ public sealed class YearTests
             if (Volatile.Read(ref _seq) < seq)
                 await _readAll.Task.WaitAsync(TestContext.CurrentContext.CancellationToken);
             _chat.Complete();
+            await _life;
         }
     }
 }
