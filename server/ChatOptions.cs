@@ -36,6 +36,12 @@ sealed class ChatOptions
     /// <summary>Bytes that the windows of all rooms hold together, more or less. Beyond it they hold only what is newest.</summary>
     public long WindowBytesTotal { get; set; } = 256 << 20;
 
+    /// <summary>
+    /// Who receives from the clients' sockets. <c>auto</c>: the server's own loop where there is an epoll (Linux), and Kestrel elsewhere;
+    /// <c>kestrel</c>: Kestrel.
+    /// </summary>
+    public string Sockets { get; set; } = "auto";
+
     /// <summary>Threads that send to clients. 0: one for each core but one, eight at most.</summary>
     public int Pumps { get; set; }
 
@@ -103,6 +109,7 @@ sealed class ChatOptions
     public string InviteKey { get; set; } = "";
 
     public bool IsDurable => Durability.Equals("full", StringComparison.OrdinalIgnoreCase);
+    public bool UsesLoopForSockets => OperatingSystem.IsLinux() && !Sockets.Equals("kestrel", StringComparison.OrdinalIgnoreCase);
     public TimeSpan SendTimeout => TimeSpan.FromSeconds(SendTimeoutSeconds);
     public TimeSpan KeepAlive => TimeSpan.FromSeconds(KeepAliveSeconds);
 

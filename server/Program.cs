@@ -1,6 +1,7 @@
 using ChatMinimal;
 using ChatMinimal.Postgres;
 using ChatMinimal.Sqlite;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 if (await CommandLine.RunAsync(args) is { } exitCode) // --help, a backup, a mistake …
@@ -34,6 +35,8 @@ builder.Logging.AddFilter("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.W
 
 builder.Services.AddSingleton(services => ChatOptions.Read(services.GetRequiredService<IConfiguration>()));
 builder.Services.AddSingleton(TimeProvider.System);
+builder.Services.AddSingleton<Loop>().AddHostedService(services => services.GetRequiredService<Loop>()); // started first, stopped last
+builder.Services.AddSingleton<IConnectionListenerFactory, SocketListeners>();
 builder.Services.AddSingleton<IMessageStore>(services => (services.GetRequiredService<ChatOptions>(),
     services.GetRequiredService<IConfiguration>().GetConnectionString("Chat")) switch
 {

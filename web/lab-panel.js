@@ -95,7 +95,7 @@ function withoutInvitation(address) {
 
 const THREADS = {
   pump: { hue: 150, name: "pump" },
-  "sqlite writer": { hue: 280, name: "sqlite writer" },
+  loop: { hue: 280, name: labWords.loop },
   "a worker of the pool": { hue: 50, name: labWords.worker },
 };
 

@@ -61,6 +61,7 @@ const LAB_WORDS = {
   sent_: ["envoie à # client|envoie à # clients", "sends to # client|sends to # clients"],
   skipped_: ["saute # client lent|saute # clients lents", "skips # slow client|skips # slow clients"],
   upTo: ["n° #", "no. #"],
+  loop: ["boucle", "loop"],
   worker: ["fil du pool", "pool worker"],
   together: ["# message|# messages", "# messages"],
   missed: ["# étape non montrée|# étapes non montrées", "# step not shown|# steps not shown"],

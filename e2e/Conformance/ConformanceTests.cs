@@ -5,22 +5,33 @@ using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Conformance;
 
-/// <summary>One production server for the whole ring; each case is in a room of its own.</summary>
+/// <summary>
+/// Production servers for the whole ring, one with each way of receiving that the system has; each case is in a room of its own.
+/// </summary>
 [SetUpFixture]
 public sealed class ConformanceServer
 {
-    static ChatServer? s_server;
+    static readonly Dictionary<string, ChatServer> s_servers = [];
 
-    public static int Port => s_server!.Port;
+    public static int Port(string sockets = "auto") => s_servers[sockets].Port;
 
     [OneTimeSetUp]
-    public void Start() => s_server = ChatServer.StartIn("Production", ("MessagesPerSecond", 0));
+    public void Start()
+    {
+        foreach (string sockets in (string[])["auto", "kestrel"])
+            s_servers[sockets] = ChatServer.StartIn("Production", ("MessagesPerSecond", 0), ("Sockets", sockets));
+    }
 
     [OneTimeTearDown]
-    public void End() => s_server?.Dispose();
+    public void End()
+    {
+        foreach (ChatServer server in s_servers.Values)
+            server.Dispose();
+    }
 }
 
-public sealed class ConformanceTests
+[TestFixture("auto"), TestFixture("kestrel")]
+public sealed class ConformanceTests(string sockets)
 {
     const string PlainPrefix = "Message d'un client : ";
 
@@ -43,7 +54,7 @@ public sealed class ConformanceTests
     {
         var dialect = (Dialect)the;
         string room = $"?room=half-{dialect}";
-        using Peer witness = await Peer.ConnectAsync(new Uri($"ws://127.0.0.1:{ConformanceServer.Port}/ws"), null, room);
+        using Peer witness = await Peer.ConnectAsync(new Uri($"ws://127.0.0.1:{ConformanceServer.Port(sockets)}/ws"), null, room);
         using RawPeer peer = await ConnectAsync(dialect, room, []);
         await peer.WriteAsync(ClientFrame.Of(0x81, new CaseBuilder(dialect, "").Payload("last words")));
         peer.EndSending();
@@ -60,7 +71,7 @@ public sealed class ConformanceTests
         Assert.That(await AnswerAsync(peer), Is.EqualTo("close 1001, end"));
     }
 
-    static async Task<string> AnswerAsync(Dialect dialect, byte[][] pieces)
+    async Task<string> AnswerAsync(Dialect dialect, byte[][] pieces)
     {
         using RawPeer peer =
             await ConnectAsync(dialect, $"?room=case-{Interlocked.Increment(ref s_rooms)}", pieces.Length > 1 ? pieces[0] : []);
@@ -76,9 +87,9 @@ public sealed class ConformanceTests
             await peer.WriteAsync(piece);
     }
 
-    static Task<RawPeer> ConnectAsync(Dialect dialect, string query, byte[] first) =>
-        RawPeer.UpgradeAsync(ConformanceServer.Port, "/ws" + query, dialect == Dialect.Plain ? "" : "\nSec-WebSocket-Protocol: chat.v1",
-            first: first);
+    Task<RawPeer> ConnectAsync(Dialect dialect, string query, byte[] first) =>
+        RawPeer.UpgradeAsync(ConformanceServer.Port(sockets), "/ws" + query,
+            dialect == Dialect.Plain ? "" : "\nSec-WebSocket-Protocol: chat.v1", first: first);
 
     // All that the server writes, until it ends its side of TCP, which it does by itself (section 7.1.1); where a frame is not as a
     // server's must be, that is the answer.

@@ -78,7 +78,7 @@ public sealed class HandshakeTests
 
     static async Task<string[]> AnswerAsync(string request)
     {
-        using RawPeer peer = await RawPeer.RequestAsync(ConformanceServer.Port, request);
+        using RawPeer peer = await RawPeer.RequestAsync(ConformanceServer.Port(), request);
         return peer.Answer.Split("\r\n");
     }
 }

@@ -3,7 +3,9 @@ using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using ChatMinimal.E2E.Store;
+using ChatMinimal.Sqlite;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.DependencyInjection;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Crash;
@@ -43,6 +45,32 @@ public sealed class FaultTests
         using var server = ChatServer.StartWith(folder);
         using SqliteConnection other = Open(folder.File);
         await SurvivesAsync(server, "database is locked", () => Run(other, "BEGIN IMMEDIATE"), () => Run(other, "ROLLBACK"));
+    }
+
+    [Test]
+    public async Task While_the_disk_hangs_who_is_there_is_answered()
+    {
+        using var folder = new ChatFolder();
+        using CancellationTokenSource limit = Rig.Patience();
+        using var disk = new ManualResetEventSlim();
+        SqliteStore store = null!;
+        using var server = ChatServer.StartWith(services => services.AddSingleton<IMessageStore>(all =>
+            store = ActivatorUtilities.CreateInstance<SqliteStore>(all)), ("Database", folder.File));
+        using RawPeer zoe = await RawPeer.UpgradeAsync(server.Port, "/ws?room=other");
+        using Peer ana = await Peer.ConnectAsync(server.WebSocket, null);
+        // Where the writer commits, as a disk would
+        using IDisposable follows = await store.FollowAsync("salon", page =>
+        {
+            if (page.Messages.Count > 0)
+                disk.Wait(limit.Token);
+        });
+        await ana.SayAsync("on its way");
+        await zoe.WriteAsync(ClientFrame.Of(0x89, "are you there?"u8));
+        Assert.That(await zoe.ReadAsync(2 + 14), Is.EqualTo((byte[])[0x8A, 14, .. "are you there?"u8]));
+        await zoe.WriteAsync(ClientFrame.Of(0x88, [0x03, 0xE8]));
+        Assert.That(await zoe.ReadAsync(4), Is.EqualTo((byte[])[0x88, 2, 0x03, 0xE8]));
+        disk.Set();
+        Assert.That(await ana.ReceiveAsync(), Does.EndWith("on its way"));
     }
 
     [Test]

@@ -226,6 +226,18 @@ public sealed class IdentityTests : IDisposable
         await store.CheckAsync(default);
     }
 
+    [Test]
+    public async Task Whatever_it_is_at_when_it_is_stopped_it_lets_go_of_its_file()
+    {
+        for (int turn = 0; turn < 100; turn++)
+        {
+            SqliteStore store = Open(File, isDurable: true); // each commit on the thread that hands over the loop
+            Task<Submission>[] said = [.. Enumerable.Range(0, turn % 5).Select(i => SayAsync(store, $"{turn}.{i}"))];
+            store.Dispose();
+            await Task.WhenAll(said); // what was submitted before
+        }
+    }
+
     // Says 1, 2 and 3, with a backup made after 2, and leaves the files in another folder as they are while the server runs: as if it had
     // been killed.
     async Task<string> LeaveAsKilledAsync(bool isDurable = false)

@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 
 namespace ChatMinimal.E2E.Store;
 
-/// <summary>What the operator is told by a store.</summary>
-sealed class Lines : ILogger<SqliteStore>
+/// <summary>What the operator is told by a store, or its loop.</summary>
+sealed class Lines : ILogger<SqliteStore>, ILogger<Loop>
 {
     readonly List<string> _lines = [];
 

@@ -9,7 +9,8 @@ static class Started
 {
     public static SqliteStore Sqlite(ChatOptions options, TimeProvider? clock = null, ILogger<SqliteStore>? log = null)
     {
-        var store = new SqliteStore(options, clock ?? TimeProvider.System, log ?? NullLogger<SqliteStore>.Instance);
+        var store = new SqliteStore(
+            options, clock ?? TimeProvider.System, log ?? NullLogger<SqliteStore>.Instance, new Loop(NullLogger<Loop>.Instance));
         _ = store.StartAsync(default); // done when it returns
         return store;
     }

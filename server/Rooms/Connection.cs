@@ -189,7 +189,7 @@ sealed class Connection(
             GiveUp($"nothing was read for {options.SendTimeoutSeconds} s");
             return null;
         }
-        if (_isReceiving && _half.IsTooSlow(options.SendTimeout, now, clock))
+        if (_isReceiving && !IsClosing && _half.IsTooSlow(options.SendTimeout, now, clock))
         {
             const string reason = "the message comes too slowly";
             log.GaveUp((int)CloseCode.PolicyViolation, address, room.Name, reason);

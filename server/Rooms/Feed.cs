@@ -65,8 +65,8 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     public void Wake() => Slice.Pump.Ready(this);
 
     /// <summary>
-    /// Writes, in as few writes as may be, everything that the peer has missed. On the pump's thread; never waits. False: it was skipped,
-    /// for a write to this peer is still on its way.
+    /// Writes, in as few writes as may be, everything that the peer has missed. On the pump's thread or the loop's; never waits. False: it
+    /// was skipped, for a write to this peer is still on its way.
     /// </summary>
     public bool Serve()
     {

@@ -94,7 +94,7 @@ sealed class Pump(string name, TimeProvider clock, ILogger log) : IDisposable
         if (_grown.TryDequeue(out Slice? slice))
         {
             worked = true;
-            slice.Serve();
+            slice.Visit();
         }
         return worked;
     }

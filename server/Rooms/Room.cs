@@ -147,7 +147,7 @@ sealed class Room(string name, IMessageStore store, Window window, TimeProvider 
             AppendTraced(page);
         else
             window.Append(page);
-        Slices.Wake();
+        Slices.Grown();
     }
 
     void AppendTraced(LogPage page)

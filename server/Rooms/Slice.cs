@@ -4,7 +4,8 @@ namespace ChatMinimal;
 
 /// <summary>
 /// A slice is the part of a room that one pump serves: up to 256 feeds. A small room has one, and one wake-up; a large one is walked by
-/// several pumps at once. A feed stays in its slice, so it has one pump for good, which alone sends it what the room has.
+/// several pumps at once. A feed stays in its slice, so it has one pump for good. A small room is also served by
+/// whoever appends to it on the loop; where the two meet at a feed, its write lock decides.
 /// </summary>
 /// <param name="room">Whose feeds they are.</param>
 /// <param name="pump">Who serves them.</param>
@@ -39,11 +40,21 @@ sealed class Slice(Room room, Pump pump)
             pump.Grown(this);
     }
 
-    /// <summary>Sends everyone what they have not been sent yet. On the pump's thread.</summary>
-    public void Serve()
+    /// <summary>The pump comes by.</summary>
+    public void Visit()
     {
         // A full fence, before looking: what comes later, and is not seen here, finds the flag down and queues the slice again.
         Interlocked.Exchange(ref _queued, 0);
+        Serve();
+        if (room.LatestTyping is { } typing && typing != _typing)
+            Tell(_feeds, _typing = typing);
+    }
+
+    /// <summary>
+    /// Sends everyone what they have not been sent yet. On the pump's thread, or on the one that has just appended to a small room.
+    /// </summary>
+    public void Serve()
+    {
         Feed[] feeds = _feeds;
         long start = room.IsTraced ? Stopwatch.GetTimestamp() : 0;
         int skipped = 0;
@@ -53,8 +64,6 @@ sealed class Slice(Room room, Pump pump)
         if (start != 0)
             room.Trace(new ThreadStep("sent", room.Window.Head.Next - 1, Clients: feeds.Length, Skipped: skipped,
                 Took: Stopwatch.GetElapsedTime(start)));
-        if (room.LatestTyping is { } typing && typing != _typing)
-            Tell(feeds, _typing = typing);
     }
 
     /// <summary>What follows from time alone. On the pump's thread, once a second.</summary>

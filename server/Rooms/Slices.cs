@@ -39,6 +39,18 @@ sealed class Slices(string room, Broadcaster broadcaster)
     }
 
     /// <summary>
+    /// The log has grown. On the loop a small room is served at once: that takes less than to wake its pump. A large one, or many, would
+    /// keep the loop from receiving, and what gathers in its sockets from becoming one batch.
+    /// </summary>
+    public void Grown()
+    {
+        if (_all is [var only] && Loop.MayServe(only.Count))
+            only.Serve();
+        else
+            Wake();
+    }
+
+    /// <summary>
     /// There is something to be sent to everyone. Whoever joins an empty slice meanwhile comes to its pump by itself, when it begins.
     /// </summary>
     public void Wake()

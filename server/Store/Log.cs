@@ -66,6 +66,9 @@ static partial class Log
     [LoggerMessage(21, LogLevel.Error, "A pump met something unexpected and goes on")]
     public static partial void PumpFailed(this ILogger log, Exception error);
 
+    [LoggerMessage(26, LogLevel.Error, "The loop met something unexpected and goes on")]
+    public static partial void LoopFailed(this ILogger log, Exception error);
+
     [LoggerMessage(22, LogLevel.Warning, "{Peer}: an answer was not read for {Seconds} s, the connection is aborted")]
     public static partial void AnswerNotRead(this ILogger log, System.Net.EndPoint? peer, int seconds);
 

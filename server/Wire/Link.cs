@@ -50,9 +50,10 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         }, null);
         Input = new LentReader(this);
         _socket = connection.Features.Get<IConnectionSocketFeature>()?.Socket;
-        // Not where there is no socket; nor on Windows, where nobody has tried it.
+        _direct = connection.Transport.Output as DirectOutput;
+        // Kestrel's own transport has another. Not where there is no socket; nor on Windows, where nobody has tried it.
         if (!OperatingSystem.IsWindows() && _socket is not null)
-            _direct = new DirectOutput(_socket);
+            _direct ??= new DirectOutput(_socket);
         Output = _direct ?? connection.Transport.Output;
         if (connection.Features.Get<IConnectionHeartbeatFeature>() is { } heart)
             heart.OnHeartbeat(link => ((Link)link).Beat(), this);
@@ -76,7 +77,10 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
             {
                 link._beats = []; // each of them holds on to what HTTP was
                 connection.ConnectionClosed = link._peerEnded;
-                await live();
+                (connection as SocketConnection)?.LetHttpGo();
+                Task life = live();
+                link._socketLife = null; // it holds on to the request
+                await life;
             }
             if (link._direct is { } direct)
                 await direct.DrainAsync();
@@ -101,6 +105,8 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         // Kestrel's own idea of too slow is for downloads; here the send timeout decides.
         http.Features.Get<IHttpMinResponseDataRateFeature>()?.MinDataRate = null;
         link._isUpgraded = true; // before the peer can know
+        if (link._input is SocketReader reader)
+            reader.TellsEndAhead = true;
         link._endOfHttp.Unregister();
         link._endOfHttp = default;
         Stream stream = await upgrade.UpgradeAsync();

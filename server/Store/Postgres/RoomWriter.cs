@@ -29,7 +29,7 @@ sealed class RoomWriter(RoomLog log, PostgresStore store)
                 return submitted.Task;
             _isRunning = true;
         }
-        _ = RunAsync();
+        _ = Task.Run(RunAsync); // whoever submits may be the loop, which has others to receive from
         return submitted.Task;
     }
 

@@ -17,6 +17,9 @@ sealed class Checkpoints(string path, LockFile lockFile, ILogger log)
 
     public bool IsRunning => _running is not null;
 
+    /// <summary>Its thread is done: what is left is the writer's.</summary>
+    public bool IsEnding => _running is { IsCompleted: true };
+
     /// <summary>A room has grown in this transaction.</summary>
     public void Note(long room, long next, long bytes)
     {
@@ -44,7 +47,7 @@ sealed class Checkpoints(string path, LockFile lockFile, ILogger log)
     /// <summary>Between two batches: ends the one that runs if its thread is done, begins one if it is due.</summary>
     public void Continue(ChatFile file, long walLength)
     {
-        if (_running is { IsCompleted: true })
+        if (IsEnding)
         {
             _running = null;
             if (walLength >= 2 * _told)

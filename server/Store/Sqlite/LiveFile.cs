@@ -7,8 +7,7 @@ namespace ChatMinimal.Sqlite;
 /// looks whether the file is still where the next start will look for it: what is gone is put back from what is still open here; what was
 /// replaced is another log, and what was committed into the old file is not acknowledged.
 /// </summary>
-/// <remarks>All of it on the writer's thread, but for the first opening, before that thread runs, and the last closing, after it has
-/// ended.</remarks>
+/// <remarks>All of it by the writer; the first opening before anything is submitted, and the last closing after everything.</remarks>
 sealed class LiveFile : IDisposable
 {
     readonly string _path;

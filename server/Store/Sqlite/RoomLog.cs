@@ -33,7 +33,7 @@ sealed class RoomLog(string room, LogHead head)
     }
 }
 
-/// <summary>A follower is told what is committed to a room, on the writer's thread.</summary>
+/// <summary>A follower is told what is committed to a room, by the writer.</summary>
 sealed class Follower(string room, Action<LogPage> tell, Action<Follower> leave) : IDisposable
 {
     public readonly string Room = room;

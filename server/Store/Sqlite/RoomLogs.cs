@@ -1,7 +1,7 @@
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The logs that the writer knows, and who follows them. A follower is told, on the writer's thread, where the log is, and then everything
+/// The logs that the writer knows, and who follows them. A follower is told, by the writer, where the log is, and then everything
 /// that is committed, in order: it joins between two batches, so nothing falls between.
 /// </summary>
 sealed class RoomLogs(Retention retention, ILogger log)
@@ -12,7 +12,7 @@ sealed class RoomLogs(Retention retention, ILogger log)
     // follower is told.
     readonly Lock _lock = new();
     readonly Dictionary<string, RoomLog> _logs = [];
-    readonly List<RoomLog> _touched = []; // by the transaction of the moment; the writer's thread's
+    readonly List<RoomLog> _touched = []; // by the transaction of the moment; the writer's
 
     /// <summary>The epoch of rooms that begin in this file while this process runs.</summary>
     public string NewEpoch { get; private set; } = Guid.NewGuid().ToString("N");

@@ -14,6 +14,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     readonly TimeProvider _clock;
     readonly ILogger _log;
+    readonly Loop _loop;
     readonly Readers _readers;
     readonly Writer _writer;
     readonly SearchIndex _search;
@@ -25,20 +26,20 @@ sealed class SqliteStore : IMessageStore, IDisposable
 
     /// <summary>A file that cannot be written to now, but may be later, is no reason not to start: what it holds can be read.</summary>
     /// <exception cref="ChatFileException">The file cannot be used, and why.</exception>
-    public SqliteStore(ChatOptions options, TimeProvider clock, ILogger<SqliteStore> log)
+    public SqliteStore(ChatOptions options, TimeProvider clock, ILogger<SqliteStore> log, Loop loop)
     {
         string path = Path.GetFullPath(options.Database);
-        (_clock, _log) = (clock, log);
+        (_clock, _log, _loop) = (clock, log, loop);
         _readers = new Readers(path);
         _search = new SearchIndex(path, _readers, log);
-        _writer = new Writer(path, options, clock, log, _readers, _search.Grown);
+        _writer = new Writer(path, options, clock, log, loop, _readers, _search.Grown);
         _isSwept = options.KeepDays > 0;
     }
 
     /// <summary>Starts its threads. The file is open since the constructor, which could say why it cannot be used.</summary>
     public Task StartAsync(CancellationToken cancel)
     {
-        _writer.Start();
+        _loop.Start();
         _search.Start();
         if (_isSwept)
             _sweep = _clock.CreateTimer(_ => _ = SweepAsync(), null, TimeSpan.Zero, Retention.Every);
@@ -100,6 +101,7 @@ sealed class SqliteStore : IMessageStore, IDisposable
         _sweep?.Dispose();
         _search.Dispose();
         _writer.Dispose();
+        _loop.Dispose(); // nothing goes through it any more
     }
 
     // Messages grow old in rooms that nobody writes to, too: each is visited, as if nothing had been submitted to it.

@@ -12,8 +12,9 @@ sealed class Submitted : TaskCompletionSource<Submission[]>
     public readonly Submission[] Submissions;
     public readonly int Bytes;
 
-    // Continuations run elsewhere: the writer's thread is for writing.
-    public Submitted(string? room, IReadOnlyList<Draft> drafts) : base(TaskCreationOptions.RunContinuationsAsynchronously)
+    // Who submits on the loop goes on there, at once; the others elsewhere.
+    public Submitted(string? room, IReadOnlyList<Draft> drafts)
+        : base(Loop.IsHere ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously)
     {
         (Room, Drafts, Submissions) = (room, drafts, new Submission[drafts.Count]);
         for (int i = 0; i < drafts.Count; i++)

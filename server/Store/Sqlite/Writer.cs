@@ -6,13 +6,15 @@ using static SQLitePCL.raw;
 namespace ChatMinimal.Sqlite;
 
 /// <summary>
-/// The writer is one thread, the only one that writes to the file. What was submitted while it was busy is its next batch, one
-/// transaction (group commit). When that is committed it tells whoever follows the room, in order, and then whoever submitted it.
+/// The writer is the only one that writes to the file, on one thread at a time: the loop's. What was submitted since it was last there is
+/// its next batch, one transaction (group commit). When that is committed it tells whoever follows the room, in order, and then whoever
+/// submitted it.
 /// </summary>
 /// <remarks>
 /// Nothing that fails here costs more than its batch: it is rolled back and refused, and the next one gets another connection. Between two
-/// batches, and only then, the thread does what it was asked (follow a log), so that nothing is committed meanwhile. What it owns is
-/// without locks: the file, the transaction, the trouble. What others may look at has its own lock: the queue, the table of logs.
+/// batches, and only then, it does what it was asked (follow a log), so that nothing is committed meanwhile. What it owns is without
+/// locks: the file, the transaction, the trouble. What others may look at has its own lock: the queue, the table of logs. Before it waits
+/// for the disk it hands the loop over, so that others are received from meanwhile.
 /// </remarks>
 sealed class Writer : IDisposable
 {
@@ -20,6 +22,7 @@ sealed class Writer : IDisposable
     const int LargestBatch = 4 << 20;  // bytes of them, for the same reason
     const int LargeProbe = 256 << 10;  // bytes: while something is wrong, there must be room for a long message
 
+    static readonly TimeSpan s_slow = TimeSpan.FromMilliseconds(20); // a commit that waits for the disk, and not for the processor
     static readonly TimeSpan s_stopTimeout = TimeSpan.FromSeconds(1);
 
     readonly TimeProvider _clock;
@@ -30,14 +33,24 @@ sealed class Writer : IDisposable
     readonly FreeSpace _freeSpace;
     readonly RoomLogs _logs;
     readonly LiveFile _live;
-    readonly WriterQueue _queue = new();
-    readonly Trouble _trouble; // the thread's
-    Thread? _thread;
+    readonly bool _isDurable;
+    readonly Loop _loop;
+    readonly Action _work;
+    readonly WriterQueue _queue;
+    readonly ManualResetEventSlim _ended = new();
+    int _isBusy; // 1 while a thread is at what follows, and in the file
+    readonly Trouble _trouble;
+    List<Submitted> _submitted = [];
+    List<Action> _asked = [];
+    bool _isSlow = true; // the next commit is: the first one into a WAL that begins waits for the disk, and so does one after a slow one
 
     /// <exception cref="ChatFileException">The file cannot be used, and why.</exception>
-    public Writer(string path, ChatOptions options, TimeProvider clock, ILogger log, Readers readers, Action<string> grown)
+    public Writer(string path, ChatOptions options, TimeProvider clock, ILogger log, Loop loop, Readers readers, Action<string> grown)
     {
-        (_clock, _log, _readers, _grown, _trouble) = (clock, log, readers, grown, new(log));
+        (_clock, _log, _loop, _readers, _grown, _trouble) = (clock, log, loop, readers, grown, new(log));
+        _work = Work;
+        _queue = new WriterQueue(() => loop.Post(_work));
+        _isDurable = options.IsDurable;
         _retention = new Retention(options);
         _freeSpace = new FreeSpace(path, options.MinFreeBytes, clock);
         _logs = new RoomLogs(_retention, log);
@@ -55,12 +68,6 @@ sealed class Writer : IDisposable
             _live.Dispose();
             throw;
         }
-    }
-
-    public void Start()
-    {
-        _thread = new Thread(Run) { IsBackground = true, Name = "sqlite writer" };
-        _thread.Start();
     }
 
     public string NewEpoch => _logs.NewEpoch;
@@ -89,41 +96,56 @@ sealed class Writer : IDisposable
     {
         if (!_queue.TryStop())
             return;
-        bool isDone = _thread?.Join(s_stopTimeout) ?? true;
+        bool isDone = !_loop.IsRunning || _ended.Wait(s_stopTimeout);
         _readers.Dispose(); // before the writer's, which takes the WAL with it when it is the last
-        if (!isDone)
-            return; // the disk hangs: the process ends, and the next start finds the WAL
-        _live.Dispose();
-        _queue.Dispose();
+        if (isDone) // else the disk hangs: the process ends, and the next start finds the WAL
+            _live.Dispose();
     }
 
-    // ---- From here on, on the thread
+    // ---- From here on, on the loop; or on the thread that led it until the disk was to be waited for
 
-    void Run()
+    // Whenever something was added to an empty queue.
+    void Work()
     {
-        List<Submitted> submitted = [];
-        List<Action> asked = [];
-        while (_queue.Take(ref submitted, ref asked))
+        if (Interlocked.CompareExchange(ref _isBusy, 1, 0) != 0)
+            return; // whoever is at it looks again
+        try
         {
-            foreach (Action action in asked)
-                action();
-            asked.Clear();
-            for (int from = 0; from < submitted.Count;)
-            {
-                int to = from, messages = 0, bytes = 0;
-                while (to < submitted.Count && messages < LongestBatch && bytes < LargestBatch)
-                    (messages, bytes) = (messages + submitted[to].Drafts.Count, bytes + submitted[to++].Bytes);
-                CommitAndPublish(CollectionsMarshal.AsSpan(submitted)[from..to], messages);
-                from = to;
-                _queue.Done(bytes);
-            }
-            submitted.Clear();
+            if (_queue.Take(ref _submitted, ref _asked))
+                CommitAll();
+            else
+                _ended.Set();
+        }
+        finally
+        {
+            _asked.Clear();
+            _submitted.Clear();
+            Interlocked.Exchange(ref _isBusy, 0);
+            if (_queue.IsWaiting && !_ended.IsSet) // whoever came while this was busy has gone again
+                _loop.Post(_work);
+        }
+    }
+
+    void CommitAll()
+    {
+        foreach (Action action in _asked)
+            action();
+        for (int from = 0; from < _submitted.Count;)
+        {
+            int to = from, messages = 0, bytes = 0;
+            while (to < _submitted.Count && messages < LongestBatch && bytes < LargestBatch)
+                (messages, bytes) = (messages + _submitted[to].Drafts.Count, bytes + _submitted[to++].Bytes);
+            CommitAndPublish(CollectionsMarshal.AsSpan(_submitted)[from..to], messages);
+            from = to;
+            _queue.Done(bytes);
         }
     }
 
     // Commits the batch, then publishes it; on failure, neither. Whatever happens, everyone gets an answer, and the thread goes on.
     void CommitAndPublish(ReadOnlySpan<Submitted> batch, int messages)
     {
+        if (_isDurable || _isSlow)
+            _loop.HandOver();
         long begun = Stopwatch.GetTimestamp();
         try
         {
@@ -135,6 +157,10 @@ sealed class Writer : IDisposable
         {
             GiveUp(batch, error);
             return;
+        }
+        finally
+        {
+            _isSlow = Stopwatch.GetElapsedTime(begun) >= s_slow;
         }
         try
         {
@@ -225,6 +251,11 @@ sealed class Writer : IDisposable
     {
         try
         {
+            if (_live.Checkpoints.IsEnding)
+            {
+                _isSlow = true;
+                _loop.HandOver();
+            }
             _live.Checkpoint();
         }
         catch (SqliteException error)

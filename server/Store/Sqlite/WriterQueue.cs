@@ -5,15 +5,14 @@ namespace ChatMinimal.Sqlite;
 /// with the writer's, and bounded in bytes.
 /// </summary>
 /// <remarks>
-/// The event is set, under the lock, whenever an entry comes into an empty list, and remembers that until the thread waits for it. The
-/// thread takes both lists under the same lock, and waits only when both were empty. So an entry is either in what it took, or the event is
-/// set for it: the thread never sleeps over one. An event that was set for what it has taken already costs one more look.
+/// The writer is called whenever an entry comes into an empty list, and takes both lists under the same lock. So an entry is either in what
+/// it took, or it is called for it. A call for what it has taken already costs one more look.
 /// </remarks>
-sealed class WriterQueue : IDisposable
+/// <param name="filled">Called under the lock, on any thread.</param>
+sealed class WriterQueue(Action filled)
 {
     const int Largest = 64 << 20; // bytes, of everyone together: about a second's worth; beyond it messages are refused
 
-    readonly AutoResetEvent _work = new(false);
     readonly Lock _lock = new(); // guards what follows; held for moments
     List<Submitted> _submitted = [];
     List<Action> _asked = [];
@@ -31,7 +30,7 @@ sealed class WriterQueue : IDisposable
             Metrics.Queued(_bytes += submitted.Bytes);
             _submitted.Add(submitted);
             if (_submitted.Count == 1)
-                _work.Set();
+                filled();
         }
     }
 
@@ -42,7 +41,8 @@ sealed class WriterQueue : IDisposable
         {
             ThrowIfStopped();
             _asked.Add(action);
-            _work.Set();
+            if (_asked.Count == 1)
+                filled();
         }
     }
 
@@ -54,29 +54,30 @@ sealed class WriterQueue : IDisposable
             if (_isStopped)
                 return false;
             _isStopped = true;
+            filled();
+            return true;
         }
-        _work.Set();
-        return true;
     }
 
     /// <summary>
-    /// The thread's: exchanges its lists, which are empty, for those that wait, and waits until there is something. False: it is stopped,
-    /// and nothing is left.
+    /// Exchanges the writer's lists, which are empty, for those that wait. False: nothing more will ever come.
     /// </summary>
     public bool Take(ref List<Submitted> submitted, ref List<Action> asked)
     {
-        while (true)
+        lock (_lock)
         {
-            Thread.Yield(); // whoever is ready to run on this core may bring more, and a commit costs the same
+            (submitted, _submitted, asked, _asked) = (_submitted, submitted, _asked, asked);
+            return !_isStopped || submitted.Count + asked.Count > 0;
+        }
+    }
+
+    /// <summary>Whether the writer has something to do: with what was added, or since it is to stop.</summary>
+    public bool IsWaiting
+    {
+        get
+        {
             lock (_lock)
-            {
-                (submitted, _submitted, asked, _asked) = (_submitted, submitted, _asked, asked);
-                if (submitted.Count + asked.Count > 0)
-                    return true;
-                if (_isStopped)
-                    return false;
-            }
-            _work.WaitOne();
+                return _submitted.Count + _asked.Count > 0 || _isStopped;
         }
     }
 
@@ -86,8 +87,6 @@ sealed class WriterQueue : IDisposable
         lock (_lock)
             Metrics.Queued(_bytes -= bytes);
     }
-
-    public void Dispose() => _work.Dispose();
 
     void ThrowIfStopped()
     {
