@@ -70,7 +70,8 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
     {
         if (_here is not null)
             await _here.DisposeAsync();
-        if (Interlocked.Exchange(ref _there, null) is { } there)
+        using BuiltProcess? there = Interlocked.Exchange(ref _there, null);
+        if (there is not null)
             await there.StopAsync();
     }
 

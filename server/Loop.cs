@@ -53,7 +53,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     public Epoll? Sockets { get; private set; }
 
     /// <summary>Before it starts: it is to wait for sockets, too.</summary>
-    public Epoll UseSockets() => Sockets = new Epoll();
+    public void UseSockets() => Sockets = new Epoll();
 
     public void Start()
     {
@@ -131,9 +131,6 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
                 Volatile.Write(ref _working, here);
                 Work(events, ready);
             } while (Take(here) && !_isStopped);
-            // It is the other one that leads, and may wait already without knowing what this one has left.
-            if (Sockets is { HasUnfinished: true })
-                Wake();
         }
         _lead.Set(); // for the other one
     }
@@ -143,16 +140,20 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     void Work(ReadOnlySpan<byte> events, int ready)
     {
         t_mayServe = Sockets is null ? 0 : MostServed; // who does not receive has been woken, and may as well wake a pump
-        try
-        {
-            Sockets?.Receive(events, ready);
-            for (int due = _due.Count; due > 0 && _due.TryDequeue(out Action? action); due--)
-                action();
-        }
-        catch (Exception error) // what one does wrong costs that one; this is the net below
-        {
-            log.LoopFailed(error);
-        }
+        int told = 0;
+        for (bool isDone = false; !isDone;)
+            try
+            {
+                while (told < ready)
+                    Sockets!.Tell(events, told++);
+                for (int due = _due.Count; due > 0 && _due.TryDequeue(out Action? action); due--)
+                    action();
+                isDone = true;
+            }
+            catch (Exception error) // what one does wrong costs that one; this is the net below
+            {
+                log.LoopFailed(error);
+            }
     }
 
     // Nobody takes the lead from one who waits: there is nothing to wait for behind its back.

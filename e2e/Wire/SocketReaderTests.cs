@@ -12,12 +12,11 @@ namespace ChatMinimal.E2E.Wire;
 public sealed class SocketReaderTests : IDisposable
 {
     readonly Loop _loop = new(NullLogger<Loop>.Instance);
-    readonly Epoll _epoll;
     readonly List<Socket> _sockets = [];
 
     public SocketReaderTests()
     {
-        _epoll = _loop.UseSockets();
+        _loop.UseSockets();
         _loop.Start();
     }
 
@@ -153,6 +152,25 @@ public sealed class SocketReaderTests : IDisposable
     }
 
     [Test]
+    public async Task One_that_fails_on_the_loop_keeps_nobody_else_from_what_came_with_it()
+    {
+        (Socket peer, SocketReader failing, _) = await OpenAsync(isInline: true);
+        (Socket other, SocketReader reader, _) = await OpenAsync(isInline: true);
+        using CancellationTokenSource limit = Rig.Patience();
+        using var bothSent = new ManualResetEventSlim();
+        _loop.Post(() => bothSent.Wait(limit.Token)); // so that both are told of in one turn
+        CallBack(failing.ReadAsync(), static () => throw new InvalidOperationException("on purpose"));
+        Task<ReadResult> reading = reader.ReadAsync().AsTask();
+        peer.Send([1]);
+        other.Send([2]);
+        bothSent.Set();
+        Assert.That((await reading.WaitAsync(limit.Token)).Buffer.FirstSpan[0], Is.EqualTo(2));
+
+        static void CallBack(ValueTask<ReadResult> reading, Action go) =>
+            reading.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(go);
+    }
+
+    [Test]
     public async Task Whoever_waits_can_be_called_off_and_read_again()
     {
         (Socket peer, SocketReader reader, _) = await OpenAsync(isInline: false);
@@ -182,11 +200,11 @@ public sealed class SocketReaderTests : IDisposable
         Socket socket = await listener.AcceptAsync();
         socket.Blocking = false;
         var ended = new TaskCompletionSource();
-        var reader = new SocketReader(socket, _epoll, static ended => ((TaskCompletionSource)ended!).SetResult(), ended)
+        var reader = new SocketReader(socket, _loop, static ended => ((TaskCompletionSource)ended!).SetResult(), ended)
         {
             IsInline = isInline,
         };
-        _epoll.Watch(reader);
+        _loop.Sockets!.Watch(reader);
         lock (_sockets)
             _sockets.AddRange([peer, socket]);
         return (peer, reader, ended.Task);

@@ -129,18 +129,18 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     /// <summary>Completes when the peer has been sent everything below this seq, or there is nothing to wait for any more.</summary>
     public Task DrainAsync(long seq)
     {
-        if (_isOver)
-            return Task.CompletedTask;
         var drained = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _drainTo = Math.Max(room.Window.Head.Next, seq);
-        _drained = drained;
+        Interlocked.Exchange(ref _drained, drained); // a full fence, as in End: one of the two sees the other
+        if (_isOver)
+            drained.TrySetResult();
         return drained.Task;
     }
 
     /// <summary>Sends nothing more of the log.</summary>
     public void End()
     {
-        _isOver = true;
+        Interlocked.Exchange(ref _isOver, true);
         _drained?.TrySetResult();
     }
 

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -23,7 +22,6 @@ sealed partial class Epoll
 
     readonly SafeFileHandle _epoll = Opened(epoll_create1(CloseOnExec));
     readonly SafeFileHandle _wake = Opened(eventfd(0, CloseOnExec | NonBlocking));
-    readonly ConcurrentQueue<SocketReader> _unfinished = new();
     readonly Lock _lock = new();
     SocketReader?[] _readers; // by descriptor; replaced by a larger one, under the lock
     uint _watched; // how many so far
@@ -67,12 +65,6 @@ sealed partial class Epoll
                 _readers[reader.Descriptor] = null;
     }
 
-    /// <summary>Whether some have more in their sockets: then nobody waits.</summary>
-    public bool HasUnfinished => !_unfinished.IsEmpty;
-
-    /// <summary>There is more in its socket: it is its turn again when the others had theirs.</summary>
-    public void Again(SocketReader reader) => _unfinished.Enqueue(reader);
-
     /// <summary>Whoever waits does so no longer.</summary>
     public void Wake()
     {
@@ -82,22 +74,17 @@ sealed partial class Epoll
 
     /// <summary>Waits until something has happened, if it may. Returns how many <paramref name="events"/> there are.</summary>
     public int Wait(Span<byte> events, bool mayWait) =>
-        Math.Max(0, epoll_wait(_epoll, ref MemoryMarshal.GetReference(events), MostEvents, mayWait && !HasUnfinished ? -1 : 0));
+        Math.Max(0, epoll_wait(_epoll, ref MemoryMarshal.GetReference(events), MostEvents, mayWait ? -1 : 0));
 
-    /// <summary>Tells their readers.</summary>
-    public void Receive(ReadOnlySpan<byte> events, int count)
+    /// <summary>Tells the reader that this one of the events is about.</summary>
+    public void Tell(ReadOnlySpan<byte> events, int number)
     {
-        for (int unfinished = _unfinished.Count; unfinished > 0 && _unfinished.TryDequeue(out SocketReader? reader); unfinished--)
-            reader.OnReadable(isOver: false);
-        for (; count > 0; count--)
-        {
-            uint what = MemoryMarshal.Read<uint>(events);
-            ulong ours = MemoryMarshal.Read<ulong>(events[s_ours..]);
-            // What was told of a socket that is closed by now is not for the next one that has its descriptor.
-            if (Volatile.Read(ref _readers)[(int)(uint)ours] is { } reader && reader.Number == ours >> 32)
-                reader.OnReadable((what & (Error | HungUp | PeerEnded)) != 0);
-            events = events[s_length..];
-        }
+        ReadOnlySpan<byte> one = events.Slice(number * s_length, s_length);
+        uint what = MemoryMarshal.Read<uint>(one);
+        ulong ours = MemoryMarshal.Read<ulong>(one[s_ours..]);
+        // What was told of a socket that is closed by now is not for the next one that has its descriptor.
+        if (Volatile.Read(ref _readers)[(int)(uint)ours] is { } reader && reader.Number == ours >> 32)
+            reader.OnReadable((what & (Error | HungUp | PeerEnded)) != 0);
     }
 
     void Register(int descriptor, uint number)

@@ -23,18 +23,18 @@ sealed class SocketConnection : ConnectionContext, IDuplexPipe, IConnectionSocke
     readonly CancellationTokenSource _ended = new();
     FeatureCollection _features = new();
 
-    public SocketConnection(Socket socket, Epoll epoll, MemoryPool<byte> pool)
+    public SocketConnection(Socket socket, Loop loop, MemoryPool<byte> pool)
     {
         socket.Blocking = false;
-        (Socket, MemoryPool, _epoll) = (socket, pool, epoll);
-        _reader = new SocketReader(socket, epoll, static connection => ((SocketConnection)connection!)._ended.Cancel(), this);
+        (Socket, MemoryPool, _epoll) = (socket, pool, loop.Sockets!);
+        _reader = new SocketReader(socket, loop, static connection => ((SocketConnection)connection!)._ended.Cancel(), this);
         _output = new DirectOutput(socket);
         (LocalEndPoint, RemoteEndPoint) = (socket.LocalEndPoint, socket.RemoteEndPoint);
         Transport = this;
         ConnectionClosed = _ended.Token;
         Features.Set<IConnectionSocketFeature>(this);
         Features.Set<IMemoryPoolFeature>(this);
-        epoll.Watch(_reader);
+        _epoll.Watch(_reader);
     }
 
     public Socket Socket { get; }

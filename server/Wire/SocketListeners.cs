@@ -15,16 +15,16 @@ sealed class SocketListeners : IConnectionListenerFactory, IConnectionListenerFa
     const int Backlog = 512; // sockets that wait to be accepted, as Kestrel's own transport has it
 
     readonly MemoryPool<byte> _pool;
-    readonly Epoll? _epoll;
+    readonly Loop _loop;
 
     public SocketListeners(ChatOptions options, Loop loop, IMemoryPoolFactory<byte> pools)
     {
-        _pool = pools.Create();
+        (_loop, _pool) = (loop, pools.Create());
         if (options.UsesLoopForSockets)
-            _epoll = loop.UseSockets();
+            loop.UseSockets();
     }
 
-    public bool CanBind(EndPoint endpoint) => _epoll is not null;
+    public bool CanBind(EndPoint endpoint) => _loop.Sockets is not null;
 
     /// <exception cref="AddressInUseException">Another server listens there.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
@@ -39,10 +39,10 @@ sealed class SocketListeners : IConnectionListenerFactory, IConnectionListenerFa
             throw new AddressInUseException(error.Message, error);
         }
         socket.Listen(Backlog);
-        return new(new Listener(socket, _epoll!, _pool));
+        return new(new Listener(socket, _loop, _pool));
     }
 
-    sealed class Listener(Socket socket, Epoll epoll, MemoryPool<byte> pool) : IConnectionListener
+    sealed class Listener(Socket socket, Loop loop, MemoryPool<byte> pool) : IConnectionListener
     {
         public EndPoint EndPoint { get; } = socket.LocalEndPoint!;
 
@@ -56,7 +56,7 @@ sealed class SocketListeners : IConnectionListenerFactory, IConnectionListenerFa
                     accepted = await socket.AcceptAsync(cancellationToken);
                     if (accepted.ProtocolType == ProtocolType.Tcp)
                         accepted.NoDelay = true;
-                    return new SocketConnection(accepted, epoll, pool);
+                    return new SocketConnection(accepted, loop, pool);
                 }
                 catch (Exception error) when (accepted is null && IsUnbound(error))
                 {

@@ -15,12 +15,12 @@ namespace ChatMinimal;
 /// is given back when that has been read. On the loop nobody is read on and on: the others have their turn first.
 /// </remarks>
 /// <param name="socket">It does not block.</param>
-/// <param name="epoll">What watches it.</param>
+/// <param name="loop">Its epoll watches the socket.</param>
 /// <param name="ended">
 /// Called once, on a thread of the pool, when the peer has ended its side, or is gone, and nobody reads that; at the latest at the end.
 /// </param>
 /// <param name="owner">What it is called with.</param>
-sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, object owner) : PipeReader, IValueTaskSource<ReadResult>
+sealed class SocketReader(Socket socket, Loop loop, Action<object?> ended, object owner) : PipeReader, IValueTaskSource<ReadResult>
 {
     const int SharedLength = 64 << 10, LeastOwn = 4 << 10; // bytes
 
@@ -67,7 +67,7 @@ sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, obj
             if (cancellationToken.CanBeCanceled)
                 _canceling = cancellationToken.UnsafeRegister(static (reader, token) => ((SocketReader)reader!).Cancel(token), this);
             if (_isReadable)
-                epoll.Again(this);
+                loop.Post(ReadOn); // when the others have had their turn
             return new(this, _reading.Version);
         }
     }
@@ -114,6 +114,8 @@ sealed class SocketReader(Socket socket, Epoll epoll, Action<object?> ended, obj
     }
 
     public override void Complete(Exception? exception = null) { } // who has read has advanced, and a buffer that is left is garbage
+
+    void ReadOn() => OnReadable(isOver: false);
 
     /// <summary>There is something to be read. On the loop's thread.</summary>
     /// <param name="isOver">The peer sends no more, or is gone.</param>
