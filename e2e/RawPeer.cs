@@ -31,8 +31,7 @@ sealed class RawPeer : IDisposable
     /// </summary>
     public static async Task<RawPeer> RequestAsync(int port, string request, int receiveBuffer = 0, byte[]? first = null)
     {
-        RawPeer peer = await ConnectAsync(port, receiveBuffer);
-        await peer.WriteAsync([.. Encoding.ASCII.GetBytes(request.ReplaceLineEndings("\r\n") + "\r\n\r\n"), .. first ?? []]);
+        RawPeer peer = await AskAsync(port, request, receiveBuffer, first);
         var head = new StringBuilder();
         while (head.Length < 4 || head.ToString(head.Length - 4, 4) != "\r\n\r\n")
             head.Append((char)(await peer.ReadAsync(1))[0]);
@@ -40,16 +39,27 @@ sealed class RawPeer : IDisposable
         return peer;
     }
 
+    /// <summary>Likewise, and does not wait for the answer.</summary>
+    public static async Task<RawPeer> AskAsync(int port, string request, int receiveBuffer = 0, byte[]? first = null)
+    {
+        RawPeer peer = await ConnectAsync(port, receiveBuffer);
+        await peer.WriteAsync([.. Encoding.ASCII.GetBytes(request.ReplaceLineEndings("\r\n") + "\r\n\r\n"), .. first ?? []]);
+        return peer;
+    }
+
     public static Task<RawPeer> UpgradeAsync(int port, string target = "/ws", string more = "", int receiveBuffer = 0,
-        byte[]? first = null) =>
-        RequestAsync(port, $"""
+        byte[]? first = null) => RequestAsync(port, Upgrade(port, target, more), receiveBuffer, first);
+
+    /// <summary>The request of a WebSocket.</summary>
+    public static string Upgrade(int port, string target = "/ws", string more = "") =>
+        $"""
         GET {target} HTTP/1.1
         Host: 127.0.0.1:{port}
         Connection: Upgrade
         Upgrade: websocket
         Sec-WebSocket-Version: 13
         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
-        """ + more, receiveBuffer, first);
+        """ + more;
 
     public async Task WriteAsync(byte[] bytes)
     {

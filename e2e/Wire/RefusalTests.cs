@@ -214,6 +214,17 @@ public sealed class RefusalTests
         Assert.That(async () => await Peer.PlainAsync(server), Throws.Nothing.After(5).Seconds.PollEvery(20), "a place is free again");
     }
 
+    [TestCase(""), TestCase("\nSec-WebSocket-Protocol: chat.v1")]
+    public async Task Whoever_is_gone_before_it_is_greeted_takes_no_place(string dialect)
+    {
+        using var server = ChatServer.Start();
+        for (int i = 0; i < 50; i++)
+            (await RawPeer.AskAsync(server.Port, RawPeer.Upgrade(server.Port, more: dialect))).Dispose();
+        using var http = new HttpClient { BaseAddress = server.Http };
+        Assert.That(async () => await http.GetStringAsync("/metrics"),
+            Does.Contain("\nchatminimal_clients 0\n").And.Contain("\nchatminimal_rooms 0\n").After(20).Seconds.PollEvery(100));
+    }
+
     [Test]
     public async Task One_room_too_many_is_answered_503()
     {

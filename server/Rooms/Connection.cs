@@ -52,12 +52,12 @@ sealed class Connection(
         {
             try
             {
-                await _feed.BeginAsync(transport.Output, this,
-                    static (connection, error) => ((Connection)connection).Fail(error),
-                    static (connection, now) => ((Connection)connection).Tick(now));
                 using CancellationTokenRegistration goodbye = stopping.UnsafeRegister(
                     connection => ((Connection)connection!)
                         .Close(CloseCode.GoingAway, "the server is shutting down", s_shutdownTimeout), this);
+                await _feed.BeginAsync(transport.Output, this,
+                    static (connection, error) => ((Connection)connection).Fail(error),
+                    static (connection, now) => ((Connection)connection).Tick(now));
                 await ReceiveAsync(transport.Input);
             }
             catch (Exception error) when (!PeerGone.Is(error))

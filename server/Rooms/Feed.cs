@@ -54,11 +54,18 @@ sealed class Feed(Room room, Dialect dialect, string? name, TimeProvider clock)
     public async ValueTask BeginAsync(Output output, object owner,
         Action<object, Exception> fail, Func<object, long, byte[]?> tick)
     {
-        if (dialect == Dialect.Chat)
-            await output.GreetAsync(_hello);
-        (_hello, _owner, _fail, _tick) = (null, owner, fail, tick);
-        Volatile.Write(ref _output, output);
-        output.Open(static feed => ((Feed)feed).Wake(), this);
+        (_owner, _fail, _tick) = (owner, fail, tick);
+        Volatile.Write(ref _output, output); // from here on a peer that takes nothing is noticed
+        try
+        {
+            if (dialect == Dialect.Chat)
+                await output.GreetAsync(_hello);
+        }
+        finally
+        {
+            _hello = null;
+            output.Open(static feed => ((Feed)feed).Wake(), this); // whoever ends the connection waits for the write lock, too
+        }
     }
 
     /// <summary>Has its pump come by.</summary>
