@@ -105,14 +105,11 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
                 : (_grown ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
     }
 
-    /// <summary>
-    /// Moves a cursor that has left the window back into it, once it has come near enough. What is no longer retained is not shown, though
-    /// the window may have it: from there one reads on from the store, which tells of the gap.
-    /// </summary>
+    /// <summary>Moves a cursor that has left the window back into it, once it has come near enough.</summary>
     public bool TrySeek(Dialect dialect, ref FrameLog.Cursor cursor)
     {
         lock (_lock)
-            return cursor.Seq >= _head.First && _frames[(int)dialect] is { } frames && frames.TrySeek(cursor.Seq, out cursor);
+            return _frames[(int)dialect] is { } frames && frames.TrySeek(cursor.Seq, out cursor);
     }
 
     /// <summary>Once a second. When all windows together hold too much, one that is idle lets go of what it holds.</summary>
@@ -134,10 +131,13 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
         bool isResumed = resume.Holds(_head);
         long from = dialect == Dialect.Plain ? _head.Next : isResumed ? resume.After!.Value + 1
             : Math.Max(_head.First, _head.Next - resume.Last);
-        cursor = new FrameLog.Cursor(from);
-        TrySeek(dialect, ref cursor);
+        _frames[(int)dialect]!.TrySeek(Math.Max(from, _head.First), out cursor);
         epoch = _epoch;
-        return Frame.Of(ServerMessage.Hello(room, _head, isResumed, _readers[0] + _readers[1] + Elsewhere, options.MaxMessageBytes));
+        byte[] hello = Frame.Of(ServerMessage.Hello(room, _head, isResumed, _readers[0] + _readers[1] + Elsewhere, options.MaxMessageBytes));
+        if (from >= _head.First)
+            return hello;
+        Metrics.Gap(); // what is no longer retained is not shown, though the window may still have it
+        return [.. hello, .. Frame.Of(ServerMessage.Gap(from, _head.First - 1))];
     }
 
     // A hole: the store has retained or read less than was appended.
