@@ -99,7 +99,7 @@ sealed class Writer : IDisposable
         bool isDone = !_loop.IsRunning || _ended.Wait(s_stopTimeout);
         _readers.Dispose(); // before the writer's, which takes the WAL with it when it is the last
         if (isDone) // else the disk hangs: the process ends, and the next start finds the WAL
-            _live.Dispose();
+            Task.Run(_live.Dispose).Wait(s_stopTimeout); // a checkpoint may wait for the disk as well
     }
 
     // ---- From here on, on the loop; or on the thread that led it until the disk was to be waited for
