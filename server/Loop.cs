@@ -10,11 +10,11 @@ namespace ChatMinimal;
 /// <remarks>
 /// Two threads take turns at it, one at a time: one leads, the other is parked. Before the one that leads does what may take long (it waits
 /// for a disk), it hands the lead over, and is parked when that is done. So whatever the disk does, sockets are read. Where sockets are
-/// not ours to wait for (there is no epoll), the loop waits for what is posted alone, and everything else is the same.
+/// not ours to wait for (there is no epoll), the loop waits for what is posted alone, and leaves small rooms to the pumps, too.
 /// </remarks>
 sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 {
-    const int MostThreads = 2;
+    const int Threads = 2;
     const int MostServed = 256; // clients a turn
 
     static readonly TimeSpan s_lookEvery = TimeSpan.FromMilliseconds(250);
@@ -27,7 +27,6 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     readonly AutoResetEvent _wake = new(initialState: false);
     Timer? _watch;
     Thread? _working; // the one that leads, but for while it waits; whoever takes it from here takes the lead
-    int _threads;
     int _asleep; // 1 while the leader waits, so that a busy loop costs its callers no system call
     long _turns, _turnsSeen;
     volatile bool _isStopped;
@@ -47,7 +46,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
         return true;
     }
 
-    public bool IsRunning => Volatile.Read(ref _threads) > 0;
+    public bool IsRunning => _watch is not null;
 
     /// <summary>The sockets that it receives from; null: others do.</summary>
     public Epoll? Sockets { get; private set; }
@@ -59,7 +58,8 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     {
         if (IsRunning)
             return;
-        StartThread();
+        for (int i = 0; i < Threads; i++)
+            new Thread(Run) { IsBackground = true, Name = "loop" }.Start();
         _watch = new Timer(static loop => ((Loop)loop!).Look(), this, s_lookEvery, s_lookEvery);
     }
 
@@ -96,17 +96,8 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 
     void TakeFrom(Thread leader)
     {
-        if (!Take(leader))
-            return;
-        if (_threads < MostThreads)
-            StartThread();
-        _lead.Set();
-    }
-
-    void StartThread()
-    {
-        _threads++;
-        new Thread(Run) { IsBackground = true, Name = "loop" }.Start();
+        if (Take(leader))
+            _lead.Set();
     }
 
     void Wake()
