@@ -133,7 +133,8 @@ sealed class Window(string room, ChatOptions options, WindowBudget budget)
             : Math.Max(_head.First, _head.Next - resume.Last);
         _frames[(int)dialect]!.TrySeek(Math.Max(from, _head.First), out cursor);
         epoch = _epoch;
-        byte[] hello = Frame.Of(ServerMessage.Hello(room, _head, isResumed, _readers[0] + _readers[1] + Elsewhere, options.MaxMessageBytes));
+        int online = _readers[0] + _readers[1] + Elsewhere;
+        byte[] hello = Frame.Of(ServerMessage.Hello(room, _head, isResumed, online, options.MaxMessageBytes));
         if (from >= _head.First)
             return hello;
         Metrics.Gap(); // what is no longer retained is not shown, though the window may still have it
