@@ -73,6 +73,9 @@ sealed class RawPeer : IDisposable
 
     public Task SayAsync(string text) => WriteAsync(Frame(0x81, Encoding.UTF8.GetBytes(text)));
 
+    /// <summary>Whether something has come that nobody has read.</summary>
+    public bool HasBytes => _socket.Available > 0;
+
     /// <summary>Ends the sending side only (half close): the server reads an end, and may still answer.</summary>
     public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 

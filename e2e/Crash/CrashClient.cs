@@ -77,9 +77,9 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
                 }
             }
             catch (Exception error)
-                when (error is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException)
+                when (error is WebSocketException or OperationCanceledException or IOException or InvalidOperationException)
             {
-                // Again
+                // Again; the last is a link that was cut between its handshake and its first read
             }
         }
         _ended.SetResult();
