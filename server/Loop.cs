@@ -9,8 +9,8 @@ namespace ChatMinimal;
 /// </summary>
 /// <remarks>
 /// Two threads take turns at it, one at a time: one leads, the other is parked. Before the one that leads does what may take long (it waits
-/// for a disk), it hands the lead over, and is parked when that is done. So whatever the disk does, sockets are read. Where sockets are
-/// not ours to wait for (there is no epoll), the loop waits for what is posted alone, and leaves small rooms to the pumps, too.
+/// for a disk), it hands the lead over, and is parked when that is done. So whatever the disk does, sockets are read. Without an epoll the
+/// loop only waits for what is posted, and leaves small rooms to the pumps, too.
 /// </remarks>
 sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 {
@@ -130,7 +130,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 
     void Work(ReadOnlySpan<byte> events, int ready)
     {
-        t_mayServe = Sockets is null ? 0 : MostServed; // who does not receive has been woken, and may as well wake a pump
+        t_mayServe = Sockets is null ? 0 : MostServed; // to send on this thread pays only where it also receives
         int told = 0;
         for (bool isDone = false; !isDone;)
             try

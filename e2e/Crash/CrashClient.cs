@@ -77,9 +77,9 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
                 }
             }
             catch (Exception error)
-                when (error is WebSocketException or OperationCanceledException or IOException or InvalidOperationException)
+                when (error is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException)
             {
-                // Again; the last is a link that was cut between its handshake and its first read
+                // Again
             }
         }
         _ended.SetResult();
@@ -142,7 +142,15 @@ sealed class CrashClient(Func<int> port, string name, bool isChat, int seed, Tal
         var message = new ArrayBufferWriter<byte>();
         while (true)
         {
-            ValueWebSocketReceiveResult received = await socket.ReceiveAsync(message.GetMemory(4096), cancel);
+            ValueWebSocketReceiveResult received;
+            try
+            {
+                received = await socket.ReceiveAsync(message.GetMemory(4096), cancel);
+            }
+            catch (InvalidOperationException) when (socket.State is not WebSocketState.Open) // cut before this read began
+            {
+                return;
+            }
             if (received.MessageType == WebSocketMessageType.Close)
                 return;
             message.Advance(received.Count);

@@ -220,6 +220,7 @@ public sealed class RefusalTests
         using var server = ChatServer.Start();
         for (int i = 0; i < 50; i++)
             (await RawPeer.AskAsync(server.Port, RawPeer.Upgrade(server.Port, more: dialect))).Dispose();
+        using (await Peer.ChatAsync(server)) { } // by now all of them have been accepted
         using var http = new HttpClient { BaseAddress = server.Http };
         Assert.That(async () => await http.GetStringAsync("/metrics"),
             Does.Contain("\nchatminimal_clients 0\n").And.Contain("\nchatminimal_rooms 0\n").After(20).Seconds.PollEvery(100));

@@ -69,7 +69,8 @@ public sealed class UnreadTests
         await half.WriteAsync(RawPeer.Frame(0x89, [])); // what the pong says: the fragment has been received
         Assert.That((await half.ReadFrameAsync()).First, Is.EqualTo(0x8A));
         Task<(byte First, byte[] Payload)> ending = half.ReadFrameAsync();
-        for (int second = 0; second < 200 && !ending.IsCompleted && !half.HasBytes; second++) // later, the server lingers no longer
+        // Two seconds after its close frame the server resets the connection, so the clock stops once the frame is here.
+        for (int second = 0; second < 200 && !ending.IsCompleted && !half.HasBytes; second++)
         {
             clock.Advance(TimeSpan.FromSeconds(1));
             await witness.WriteAsync(RawPeer.Frame(0x89, [])); // whoever is silent, or whole, stays

@@ -31,7 +31,8 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     CancellationTokenRegistration _endOfHttp;
     Standstill _standstill;
     bool _hasReceived;
-    volatile bool _isUpgraded;
+    volatile bool _isUpgraded;  // HTTP ends the link no longer
+    volatile bool _isWebSocket; // and no longer looks after it: the answer is out
     (Action<object> Action, object State)[] _beats = [];
     Func<Task>? _socketLife;
 
@@ -110,6 +111,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
         link._endOfHttp.Unregister();
         link._endOfHttp = default;
         Stream stream = await upgrade.UpgradeAsync();
+        link._isWebSocket = true;
         if (IsBare(http))
             return new Transport(link._input, new Output(link.Output, link._direct, clock), link, tls: null);
         SslStream? tls = http.Features.Get<ISslStreamFeature>()?.SslStream;
@@ -163,7 +165,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
     {
         foreach ((Action<object> action, object state) in _beats)
             action(state);
-        if (_isUpgraded) // the connection looks after itself
+        if (_isWebSocket) // the connection looks after itself
             return;
         long now = _links.Clock.GetTimestamp();
         if (!_hasReceived && _links.Clock.GetElapsedTime(_openedAt, now) >= Links.SilenceTimeout)

@@ -113,7 +113,7 @@ sealed class SocketReader(Socket socket, Loop loop, Action<object?> ended, objec
         GoOn(result, here: false);
     }
 
-    public override void Complete(Exception? exception = null) { } // who has read has advanced, and a buffer that is left is garbage
+    public override void Complete(Exception? exception = null) { } // a buffer that was not read to its end is garbage
 
     void ReadOn() => OnReadable(isOver: false);
 

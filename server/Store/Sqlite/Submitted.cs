@@ -12,7 +12,7 @@ sealed class Submitted : TaskCompletionSource<Submission[]>
     public readonly Submission[] Submissions;
     public readonly int Bytes;
 
-    // Who submits on the loop goes on there, at once; the others elsewhere.
+    // A submission that was made on the loop continues there, at once; any other continues on the pool.
     public Submitted(string? room, IReadOnlyList<Draft> drafts)
         : base(Loop.IsHere ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously)
     {
