@@ -18,6 +18,8 @@ static class Workshop
     static readonly string s_made = Path.Combine(BenchFolder, "obj", "made");
 
     static readonly string s_temporary = Directory.CreateTempSubdirectory("chatminimal-bench-").FullName;
+    static readonly string[] s_options =
+        ["--Chat:Database={folder}/chat.db", "--Chat:MessagesPerSecond=0", "--Chat:MaxConnections=20000"];
     static readonly string[] s_sources = ["server", "web"];
     static readonly string[] s_pythons = ["python3", "/usr/bin/python3"]; // Debian's packages are for the second, whatever the first is
 
@@ -42,12 +44,15 @@ static class Workshop
                 Directory.Delete(folder, recursive: true);
             _ = Run(s_root, "dotnet",
                 ["publish", Path.Combine(s_root, "server"), "-c", "Release", "-o", folder, "-p:UseSharedCompilation=false",
-                .. aot ? ["-p:PublishAot=true"] : Array.Empty<string>()]);
+                // A lock file of its own: what Native AOT needs would be written into the server's, and that is a source.
+                $"-p:NuGetLockFilePath={folder}.lock.json", .. aot ? ["-p:PublishAot=true"] : Array.Empty<string>()]);
             File.WriteAllText(stamp, "");
             File.SetLastWriteTimeUtc(stamp, changed);
         }
         return InFolder(folder, arguments);
     }
+
+    static string NameOf(string option) => option.Split('=')[0];
 
     public static bool IsNative(string folder) => !File.Exists(Path.Combine(folder, "chatminimal.dll"));
 
@@ -58,7 +63,7 @@ static class Workshop
             : throw new MissingException($"no chatminimal in {folder}");
         return new Launch($".NET {Environment.Version}, {(IsNative(folder) ? "Native AOT" : "JIT")}",
             [.. program, "--urls", "http://127.0.0.1:{port}",
-            "--Chat:Database", "{folder}/chat.db", "--Chat:MessagesPerSecond", "0", "--Chat:MaxConnections", "20000", .. arguments]);
+            .. s_options.Where(option => !arguments.Any(given => NameOf(given) == NameOf(option))), .. arguments]); // none twice
     }
 
     /// <summary>As the unit in the README starts it: a thread that wakes up waits for the one that works (sched(7), SCHED_BATCH).</summary>
