@@ -20,7 +20,8 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     static readonly TimeSpan s_lookEvery = TimeSpan.FromMilliseconds(250);
 
     [ThreadStatic] static bool t_isHere;
-    [ThreadStatic] static int t_mayServe; // so many more in this turn
+    [ThreadStatic] static List<Slice>? t_grown; // in this turn, and not served yet; null: this thread serves none
+    [ThreadStatic] static int t_mayServe;       // so many clients more in this turn
 
     readonly ConcurrentQueue<Action> _due = new();
     readonly AutoResetEvent _lead = new(initialState: true); // set: nobody leads
@@ -35,15 +36,30 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     public static bool IsHere => t_isHere;
 
     /// <summary>
-    /// Whether this thread is to send to so many clients by itself. It is the loop's, and they are few; or there are others for that, and
-    /// while it sends it does not receive.
+    /// Takes it on to serve a slice that has grown, once, and at the latest at the end of this turn. False: this is no thread of the loop,
+    /// or it would send for too long without receiving. That is the pumps' work.
     /// </summary>
-    public static bool MayServe(int clients)
+    public static bool TryServe(Slice slice)
     {
-        if (clients > t_mayServe)
+        if (t_grown is not { } grown)
             return false;
-        t_mayServe -= clients;
+        if (grown.Contains(slice))
+            return true;
+        if (slice.Count > t_mayServe)
+            return false;
+        t_mayServe -= slice.Count;
+        grown.Add(slice);
         return true;
+    }
+
+    /// <summary>Serves what this thread has taken on, now.</summary>
+    public static void ServeGrown()
+    {
+        while (t_grown is [.., var slice] grown)
+        {
+            grown.RemoveAt(grown.Count - 1);
+            slice.Serve();
+        }
     }
 
     public bool IsRunning => _watch is not null;
@@ -111,6 +127,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
     void Run()
     {
         t_isHere = true;
+        t_grown = Sockets is null ? null : []; // to send on this thread pays only where it also receives
         Thread here = Thread.CurrentThread;
         Span<byte> events = stackalloc byte[Epoll.EventsLength];
         while (_lead.WaitOne() && !_isStopped)
@@ -130,7 +147,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 
     void Work(ReadOnlySpan<byte> events, int ready)
     {
-        t_mayServe = Sockets is null ? 0 : MostServed; // to send on this thread pays only where it also receives
+        t_mayServe = MostServed;
         int told = 0;
         for (bool isDone = false; !isDone;)
             try
@@ -139,6 +156,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
                     Sockets!.Tell(events, told++);
                 for (int due = _due.Count; due > 0 && _due.TryDequeue(out Action? action); due--)
                     action();
+                ServeGrown();
                 isDone = true;
             }
             catch (Exception error) // what one does wrong costs that one; this is the net below

@@ -39,14 +39,12 @@ sealed class Slices(string room, Broadcaster broadcaster)
     }
 
     /// <summary>
-    /// The log has grown. On the loop a small room is served at once: that takes less than to wake its pump. A large one, or many, would
+    /// The log has grown. The loop serves a small room by itself: that takes less than to wake its pump. A large one, or many, would
     /// keep the loop from receiving, and what gathers in its sockets from becoming one batch.
     /// </summary>
     public void Grown()
     {
-        if (_all is [var only] && Loop.MayServe(only.Count))
-            only.Serve();
-        else
+        if (_all is not [var only] || !Loop.TryServe(only))
             Wake();
     }
 

@@ -168,6 +168,7 @@ sealed class Writer : IDisposable
             _logs.Publish();
             foreach (RoomLog log in _logs.Touched)
                 _grown(log.Room);
+            Loop.ServeGrown(); // before anything else waits for the disk
         }
         catch (Exception error) // a bug; what is committed is committed
         {
