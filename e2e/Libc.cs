@@ -12,6 +12,12 @@ static partial class Libc
             throw new System.ComponentModel.Win32Exception(Marshal.GetLastPInvokeError());
     }
 
+    /// <summary>Whether this process ignores that signal, and with it whatever it starts. False where nobody tells (macOS).</summary>
+    public static bool Ignores(string signal) =>
+        OperatingSystem.IsLinux()
+        && File.ReadLines("/proc/self/status").First(line => line.StartsWith("SigIgn:", StringComparison.Ordinal)) is var line
+        && (Convert.ToUInt64(line["SigIgn:".Length..].Trim(), 16) >> NumberOf(signal) - 1 & 1) == 1;
+
     // The same everywhere but for those two.
     static int NumberOf(string signal) => signal switch
     {
