@@ -25,6 +25,7 @@ sealed class ChatOptions
 
     /// <summary>
     /// Bytes that stay free on the database's disk: below it messages are refused. A full disk is everybody's trouble on that machine.
+    /// 0: only when there is none.
     /// </summary>
     public long MinFreeBytes { get; set; } = 100 << 20;
 
@@ -91,7 +92,10 @@ sealed class ChatOptions
     /// </summary>
     public string Proxies { get; set; } = "";
 
-    /// <summary>Seconds that one write to a client may take before the server gives up on that client.</summary>
+    /// <summary>
+    /// Seconds without progress after which the server gives up on a client that reads nothing; a slow one that reads on stays. Half a
+    /// message has as many, and after that must come at a minimum rate.
+    /// </summary>
     public int SendTimeoutSeconds { get; set; } = 10;
 
     /// <summary>
@@ -105,7 +109,10 @@ sealed class ChatOptions
     /// </summary>
     public string AllowedOrigins { get; set; } = "";
 
-    /// <summary>When set, nobody gets in without it: <c>?invite=</c> or <c>Authorization: Bearer</c>.</summary>
+    /// <summary>
+    /// When set, every request needs it, except for the page's files, health and <c>/lan</c>: <c>?invite=</c> or
+    /// <c>Authorization: Bearer</c>.
+    /// </summary>
     public string InviteKey { get; set; } = "";
 
     public bool IsDurable => Durability.Equals("full", StringComparison.OrdinalIgnoreCase);
