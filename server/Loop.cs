@@ -75,7 +75,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
         if (IsRunning)
             return;
         for (int i = 0; i < Threads; i++)
-            new Thread(Run) { IsBackground = true, Name = "loop" }.Start();
+            new Thread(Run) { IsBackground = true, Name = "loop" }.UnsafeStart(); // each continuation would carry the starter's context along
         _watch = new Timer(static loop => ((Loop)loop!).Look(), this, s_lookEvery, s_lookEvery);
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace ChatMinimal;
 
 /// <summary>
@@ -112,6 +114,7 @@ sealed class Submitter(IMessageStore store, string room, Func<byte[], ValueTask>
         return batch;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     async ValueTask SubmitChatAsync(List<Draft> batch, Func<byte[], ValueTask> answer)
     {
         Submission[]? submissions = null;
@@ -134,6 +137,7 @@ sealed class Submitter(IMessageStore store, string room, Func<byte[], ValueTask>
     }
 
     // There is no way to refuse in the plain dialect: the messages wait, and those behind them, so that there is no hole between two.
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     async ValueTask SubmitPlainAsync(List<Draft> batch)
     {
         long since = clock.GetTimestamp();

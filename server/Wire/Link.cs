@@ -79,7 +79,9 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
                 link._beats = []; // each of them holds on to what HTTP was
                 connection.ConnectionClosed = link._peerEnded;
                 (connection as SocketConnection)?.LetHttpGo();
-                Task life = live();
+                Task life;
+                using (ExecutionContext.SuppressFlow()) // HTTP's scopes: each continuation of the socket would carry them along
+                    life = Task.Run(live);
                 link._socketLife = null; // it holds on to the request
                 await life;
             }

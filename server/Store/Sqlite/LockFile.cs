@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.Unicode;
+using Microsoft.Win32.SafeHandles;
 
 namespace ChatMinimal.Sqlite;
 
@@ -18,6 +20,7 @@ sealed class LockFile(string path) : IDisposable
 
     readonly string _path = path + "-lock";
     FileStream? _stream;
+    SafeFileHandle? _file; // the stream's, which seeks whenever it is asked for it
 
     /// <summary>What was last known of the chat file, by this server or the one before; null: nothing.</summary>
     public Known? Known { get; private set; }
@@ -48,7 +51,8 @@ sealed class LockFile(string path) : IDisposable
             if (!OperatingSystem.IsWindows())
                 options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
             _stream = new FileStream(_path, options);
-            Known ??= Read(_stream);
+            _file = _stream.SafeFileHandle;
+            Known ??= Read(_file);
             return true;
         }
         catch (IOException error) when (error.HResult is InUse or InUseMac or InUseWindows)
@@ -68,16 +72,17 @@ sealed class LockFile(string path) : IDisposable
         Span<byte> line = stackalloc byte[Length];
         line.Fill((byte)' ');
         line[^1] = (byte)'\n';
-        Encoding.ASCII.GetBytes($"{known.Old} {known.Mark} {known.Page} {known.At} {known.Boot}", line[..^1]);
-        RandomAccess.Write(_stream!.SafeFileHandle, line, 0);
+        // Only a mark that is none of ours is longer: the next start does not find it here, and takes the file for another one.
+        _ = Utf8.TryWrite(line[..^1], $"{known.Old} {known.Mark} {known.Page} {known.At} {known.Boot}", out _);
+        RandomAccess.Write(_file!, line, 0);
     }
 
     public void Dispose() => _stream?.Dispose();
 
-    static Known? Read(FileStream stream)
+    static Known? Read(SafeFileHandle file)
     {
         var line = new byte[Length];
-        int length = RandomAccess.Read(stream.SafeFileHandle, line, 0);
+        int length = RandomAccess.Read(file, line, 0);
         return Encoding.ASCII.GetString(line, 0, length).TrimEnd().Split(' ') is [var old, var mark, var page, var at, var boot]
             && long.TryParse(page, out long id)
             ? new Known(old, mark, id, at, boot)

@@ -8,6 +8,7 @@ sealed class RoomLog(string room, LogHead head)
     public readonly List<Follower> Followers = []; // under the writer's lock
 
     // The transaction's of the moment.
+    public long Transaction; // its number, or that of the last one that it was in; 0: what follows is to be read from the file
     public long Id; // of its row in the file; 0: it has none, as far as we know
     public string Epoch = head.Epoch;
     public long First, From, Next; // From: where its messages begin
@@ -20,6 +21,16 @@ sealed class RoomLog(string room, LogHead head)
     {
         (Id, Epoch, First) = (id, found.Epoch, found.First);
         From = Next = found.Epoch == Head.Epoch ? Math.Max(found.Next, Head.Next) : found.Next;
+    }
+
+    /// <summary>The same, where the file is as the last one of this log has left it.</summary>
+    public void Begin() => From = Next;
+
+    /// <summary>It was rolled back.</summary>
+    public void TakeBack()
+    {
+        TakeWritten();
+        Transaction = 0;
     }
 
     /// <summary>It is another log now, which is here.</summary>

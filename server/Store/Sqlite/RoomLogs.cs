@@ -12,7 +12,12 @@ sealed class RoomLogs(Retention retention, ILogger log)
     // follower is told.
     readonly Lock _lock = new();
     readonly Dictionary<string, RoomLog> _logs = [];
-    readonly List<RoomLog> _touched = []; // by the transaction of the moment; the writer's
+
+    // The writer's.
+    readonly List<RoomLog> _touched = []; // by the transaction of the moment
+    long _transaction; // the number of that one
+    long _changed;     // the number of the first one that found the file as it is, but for what was written here
+    (ChatFile? File, long Version) _seen;
 
     /// <summary>The epoch of rooms that begin in this file while this process runs.</summary>
     public string NewEpoch { get; private set; } = Guid.NewGuid().ToString("N");
@@ -28,7 +33,15 @@ sealed class RoomLogs(Retention retention, ILogger log)
             return _logs.TryGetValue(room, out RoomLog? log) ? log.Head : null;
     }
 
-    public void BeginTransaction() => _touched.Clear();
+    /// <summary>It has begun in this file.</summary>
+    public void BeginTransaction(ChatFile file)
+    {
+        _touched.Clear();
+        _transaction++;
+        (ChatFile?, long) found = (file, file.DataVersion.Scalar()!.Value);
+        if (found != _seen) // another program has written to it
+            (_seen, _changed) = (found, _transaction);
+    }
 
     /// <summary>
     /// The log as this transaction finds it. The file knows best, should another program have written to it; except that a seq that was
@@ -39,8 +52,19 @@ sealed class RoomLogs(Retention retention, ILogger log)
         RoomLog? log;
         lock (_lock)
             _logs.TryGetValue(room, out log);
-        if (log is not null && _touched.Contains(log))
+        if (log is null || log.Transaction < _changed)
+            log = Read(file, room, log);
+        else if (log.Transaction == _transaction)
             return log;
+        else
+            log.Begin();
+        log.Transaction = _transaction;
+        _touched.Add(log);
+        return log;
+    }
+
+    RoomLog Read(ChatFile file, string room, RoomLog? log)
+    {
         (long id, LogHead head) = Rows.ReadHead(file, room, log?.Head.Epoch ?? NewEpoch);
         if (id == 0)
         {
@@ -55,12 +79,11 @@ sealed class RoomLogs(Retention retention, ILogger log)
                 _logs.Add(room, log);
         }
         log.Begin(id, head);
-        _touched.Add(log);
         return log;
     }
 
     /// <summary>It was rolled back.</summary>
-    public void TakeBack() => _touched.ForEach(log => log.TakeWritten());
+    public void TakeBack() => _touched.ForEach(log => log.TakeBack());
 
     /// <summary>It is committed: everyone may know.</summary>
     public void Publish()

@@ -10,6 +10,7 @@ static class Rows
 {
     const int SeqBits = 36; // the schema's view has them, too
     const string TimeFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
+    const int TimeLength = 23; // characters, without the Z
 
     /// <summary>The last seq that a log can have: the next one would be the first of the next room.</summary>
     public const long LastSeq = (1L << SeqBits) - 1;
@@ -21,7 +22,8 @@ static class Rows
     public static long LastIdOf(long room) => room << SeqBits | LastSeq;
     public static long SeqOf(long id) => id & LastSeq;
 
-    public static string FormatTime(DateTime at) => at.ToString(TimeFormat, CultureInfo.InvariantCulture);
+    /// <summary>As <see cref="TimeFormat"/> has it, which takes ten times as long as the round-trip format and to cut it.</summary>
+    public static string FormatTime(DateTime at) => string.Concat(at.ToString("O", CultureInfo.InvariantCulture).AsSpan(0, TimeLength), "Z");
 
     public static bool TryParseTime(string text, out DateTime at) =>
         DateTime.TryParseExact(text, TimeFormat, CultureInfo.InvariantCulture,

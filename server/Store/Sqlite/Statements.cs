@@ -9,6 +9,7 @@ sealed partial class ChatFile
     public Statement BeginReading => field ??= Prepare("BEGIN");
     public Statement Commit => field ??= Prepare("COMMIT");
     public Statement Rollback => field ??= Prepare("ROLLBACK");
+    public Statement DataVersion => field ??= Prepare("PRAGMA data_version");
     public Statement AddRoom => field ??= Prepare("INSERT INTO room (name, epoch, first) VALUES (?1, ?2, 1)");
     public Statement SetRoom => field ??= Prepare("UPDATE room SET first = ?2, next = ?3 WHERE id = ?1");
     public Statement SetNext => field ??= Prepare("UPDATE room SET next = max(next, ?2) WHERE id = ?1");

@@ -181,10 +181,10 @@ sealed class Writer : IDisposable
 
     void Commit(ReadOnlySpan<Submitted> batch)
     {
-        _logs.BeginTransaction();
         _freeSpace.Check();
         ChatFile file = _live.ForBatch();
         file.Begin.Run();
+        _logs.BeginTransaction(file);
         var now = MessageTime.Now(_clock); // a batch is of one moment
         foreach (Submitted submitted in batch)
             if (submitted.Room is { } room)
