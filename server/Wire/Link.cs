@@ -81,7 +81,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
                 (connection as SocketConnection)?.LetHttpGo();
                 Task life;
                 using (ExecutionContext.SuppressFlow()) // HTTP's scopes: each continuation of the socket would carry them along
-                    life = Task.Run(live);
+                    life = live();
                 link._socketLife = null; // it holds on to the request
                 await life;
             }
