@@ -19,14 +19,13 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
     {
         (_environment, _options) = (environment, options);
         string address = $"http://127.0.0.1:{port}";
-        (string Name, string Value)[] settings = // in memory, unless said otherwise
-            [("Chat:Database", ""),
-                .. options.Select(option => (option.Option.Contains(':',
-                    StringComparison.Ordinal) ? option.Option : $"Chat:{option.Option}", $"{option.Value}"))];
+        var settings = new Dictionary<string, string> { ["Chat:Database"] = "" }; // in memory, unless said otherwise
+        foreach ((string option, object value) in options)
+            settings[option.Contains(':', StringComparison.Ordinal) ? option : $"Chat:{option}"] = $"{value}";
         if (BuiltProcess.HasPublishedServer && services is null)
         {
             _there = BuiltProcess.Server(environment,
-                [$"--urls={address}", .. settings.Select(setting => $"--{setting.Name}={setting.Value}")]);
+                [$"--urls={address}", .. settings.Select(setting => $"--{setting.Key}={setting.Value}")]);
             Http = new Uri("http" + _there.ReadUntilAsync("démarré sur ws").Result.Split("sur ws")[1]);
             _there.Ignore();
         }
@@ -78,10 +77,10 @@ sealed class ChatServer : IDisposable, IAsyncDisposable
     sealed class Factory : WebApplicationFactory<global::Program>
     {
         readonly string _address, _environment;
-        readonly (string Name, string Value)[] _settings;
+        readonly Dictionary<string, string> _settings;
         readonly Action<IServiceCollection>? _services;
 
-        public Factory(string address, string environment, (string Name, string Value)[] settings, Action<IServiceCollection>? services)
+        public Factory(string address, string environment, Dictionary<string, string> settings, Action<IServiceCollection>? services)
         {
             (_address, _environment, _settings, _services) = (address, environment, settings, services);
             UseKestrel();

@@ -15,8 +15,9 @@ namespace ChatMinimal;
 sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 {
     const int Threads = 2;
-    const int MostServed = 256; // clients a turn
 
+    // Clients a turn. The rest is for the pumps, which send meanwhile, unless there is only one core to do either on.
+    static readonly int s_mostServed = Environment.ProcessorCount > 1 ? 256 : int.MaxValue;
     static readonly TimeSpan s_lookEvery = TimeSpan.FromMilliseconds(250);
 
     [ThreadStatic] static bool t_isHere;
@@ -147,7 +148,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
 
     void Work(ReadOnlySpan<byte> events, int ready)
     {
-        t_mayServe = MostServed;
+        t_mayServe = s_mostServed;
         int told = 0;
         for (bool isDone = false; !isDone;)
             try

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Text;
 using ChatMinimal.Sqlite;
@@ -12,6 +13,8 @@ namespace ChatMinimal.E2E.Store;
 /// </summary>
 public sealed class IdentityTests : IDisposable
 {
+    const int PageLength = 4096; // bytes, of SQLite's
+
     readonly ChatFolder _folder = new();
 
     string File => _folder.File;
@@ -175,6 +178,41 @@ public sealed class IdentityTests : IDisposable
     }
 
     [Test]
+    public async Task Wherever_a_checkpoint_is_when_the_server_is_killed_the_WAL_is_still_the_files()
+    {
+        string folder = Directory.CreateTempSubdirectory("chatminimal-").FullName, file = Path.Combine(folder, "chat.db");
+        string text = new('x', 20_000), epoch;
+        using (SqliteStore store = Open())
+        {
+            await SayAsync(store, text); // makes the file longer by some pages
+            epoch = (await store.OpenAsync("a", default)).Epoch;
+            await CopyAsync(folder);
+        }
+        byte[] main = await System.IO.File.ReadAllBytesAsync(file);
+        SortedDictionary<int, byte[]> pages = PagesOf(await System.IO.File.ReadAllBytesAsync(file + "-wal"));
+        Assert.That(pages.Keys.Last() * PageLength, Is.GreaterThan(main.Length), "or there is nothing to see");
+        for (int moved = 0; moved <= pages.Count; moved++) // in this order, and each whole
+        {
+            string killed = Directory.CreateDirectory(Path.Combine(folder, $"{moved}")).FullName;
+            foreach (string part in new[] { "-wal", "-lock" })
+                System.IO.File.Copy(file + part, Path.Combine(killed, "chat.db" + part));
+            using (FileStream to = System.IO.File.Create(Path.Combine(killed, "chat.db")))
+            {
+                to.Write(main);
+                foreach ((int number, byte[] page) in pages.Take(moved))
+                {
+                    to.Position = (number - 1) * PageLength;
+                    to.Write(page);
+                }
+            }
+            using SqliteStore store = Open(Path.Combine(killed, "chat.db"));
+            Assert.That(await TextsAsync(store), Is.EqualTo(new[] { text }), $"{moved} of {pages.Count} pages moved");
+            Assert.That((await store.OpenAsync("a", default)).Epoch, Is.EqualTo(epoch));
+        }
+        ChatFolder.Delete(folder);
+    }
+
+    [Test]
     public async Task A_second_server_on_the_same_file_is_refused_and_readers_are_not()
     {
         using (SqliteStore store = Open())
@@ -249,10 +287,26 @@ public sealed class IdentityTests : IDisposable
         Sql(File, $"VACUUM INTO '{Path.Combine(killed, "backup.db")}'");
         await SayAsync(store, "3");
         foreach (string folder in new[] { killed, Directory.CreateDirectory(Path.Combine(killed, "reference")).FullName })
-            foreach (string part in new[] { "", "-wal", "-lock" })
-                using (var copy = Process.Start("cp", [File + part, Path.Combine(folder, "chat.db" + part)]))
-                    await copy.WaitForExitAsync();
+            await CopyAsync(folder);
         return killed;
+    }
+
+    // By another process: to close the file here would drop SQLite's locks.
+    async Task CopyAsync(string folder)
+    {
+        foreach (string part in new[] { "", "-wal", "-lock" })
+            using (var copy = Process.Start("cp", [File + part, Path.Combine(folder, "chat.db" + part)]))
+                await copy.WaitForExitAsync();
+    }
+
+    // The newest version of each page in the WAL, as it is described at sqlite.org/fileformat2.html: a header of 32 bytes, and for each
+    // page one of 24, which begins with its number and has the header's salt in its third and fourth words.
+    static SortedDictionary<int, byte[]> PagesOf(byte[] wal)
+    {
+        SortedDictionary<int, byte[]> pages = [];
+        for (int at = 32; at < wal.Length && wal.AsSpan(at + 8, 8).SequenceEqual(wal.AsSpan(16, 8)); at += 24 + PageLength)
+            pages[BinaryPrimitives.ReadInt32BigEndian(wal.AsSpan(at))] = wal[(at + 24)..(at + 24 + PageLength)];
+        return pages;
     }
 
     static async Task<Submission> SayAsync(SqliteStore store, string text) =>

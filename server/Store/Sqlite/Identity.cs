@@ -26,6 +26,9 @@ static class Identity
         try
         {
             using var file = ChatFile.OpenAsItIs(path);
+            // Where a checkpoint was killed the first page may tell of pages at the end that it had no time to move. Without this SQLite
+            // takes that for damage.
+            file.Execute("PRAGMA writable_schema = ON");
             return (file.Mark, file.SchemaVersion);
         }
         catch (SqliteException)

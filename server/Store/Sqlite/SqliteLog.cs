@@ -3,7 +3,7 @@ namespace ChatMinimal.Sqlite;
 /// <summary>What the store tells its operator.</summary>
 static partial class SqliteLog
 {
-    [LoggerMessage(101, LogLevel.Error, "The writer failed unexpectedly; its batch was rolled back and refused")]
+    [LoggerMessage(101, LogLevel.Error, "The writer failed unexpectedly; what it had not committed by then is refused")]
     public static partial void WriterFailed(this ILogger log, Exception error);
 
     [LoggerMessage(102, LogLevel.Error, "Room {Room} failed to take in what was committed")]
