@@ -28,7 +28,7 @@ public sealed class IdentityTests : IDisposable
 
     SqliteStore Open() => Open(File);
 
-    [TestCase("all of them deleted"), TestCase("deleted"), TestCase("renamed"), TestCase("WAL deleted")]
+    [TestCase("all of them deleted"), TestCase("deleted"), TestCase("renamed"), TestCase("WAL deleted"), TestCase("lock deleted")]
     public async Task Files_that_are_gone_under_the_server_are_put_back_before_anything_more_is_acknowledged(string how)
     {
         if (OperatingSystem.IsWindows())
@@ -48,6 +48,7 @@ public sealed class IdentityTests : IDisposable
                     {
                         "deleted" => [File],
                         "WAL deleted" => [Wal],
+                        "lock deleted" => [File + "-lock"],
                         _ => Directory.GetFiles(Path.GetDirectoryName(File)!)
                     })
                         System.IO.File.Delete(file);

@@ -62,9 +62,16 @@ sealed class LiveFile : IDisposable
     /// After a commit: is it also where the next start will look for it? Where our handles have everything it is put there.
     /// </summary>
     /// <exception cref="StoreUnavailableException">It went into a file that is another one's by now.</exception>
+    /// <exception cref="ChatFileException">Another server has taken the lock, which somebody has deleted.</exception>
     public void Settle(Known known)
     {
         _lockFile.Remember(known);
+        if (!_lockFile.IsThere)
+        {
+            _log.LockDeleted(_path);
+            _lockFile.Take(); // unless another server has been faster
+            _lockFile.Remember(known);
+        }
         Place place = _place.Look(_file!, known, Checkpoints.IsRunning);
         if (place == Place.Same)
             return;

@@ -77,6 +77,9 @@ sealed class LockFile(string path) : IDisposable
         RandomAccess.Write(_file!, line, 0);
     }
 
+    /// <summary>Whether it is still where the next server looks for it.</summary>
+    public bool IsThere => File.Exists(_path);
+
     public void Dispose() => _stream?.Dispose();
 
     static Known? Read(SafeFileHandle file)

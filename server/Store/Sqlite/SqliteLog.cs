@@ -22,6 +22,9 @@ static partial class SqliteLog
     [LoggerMessage(106, LogLevel.Error, "Somebody changed {File} under the server ({Place})")]
     public static partial void FileMoved(this ILogger log, string file, Place place);
 
+    [LoggerMessage(109, LogLevel.Error, "Somebody deleted {File}-lock under the server; it is made anew")]
+    public static partial void LockDeleted(this ILogger log, string file);
+
     [LoggerMessage(107, LogLevel.Warning, "{Wal} has {Megabytes} MB and grows: some program has been reading the file for long, so that it cannot be emptied (a backup, a forgotten sqlite3?)")]
     public static partial void LargeWal(this ILogger log, string wal, long megabytes);
 
