@@ -76,7 +76,7 @@ sealed class Loop(ILogger<Loop> log) : IHostedService, IDisposable
         if (IsRunning)
             return;
         for (int i = 0; i < Threads; i++)
-            new Thread(Run) { IsBackground = true, Name = "loop" }.UnsafeStart(); // each continuation would carry the starter's context along
+            new Thread(Run) { IsBackground = true, Name = "loop" }.UnsafeStart(); // without the starter's context
         _watch = new Timer(static loop => ((Loop)loop!).Look(), this, s_lookEvery, s_lookEvery);
     }
 

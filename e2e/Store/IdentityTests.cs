@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text;
 using ChatMinimal.Sqlite;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 
 namespace ChatMinimal.E2E.Store;
@@ -209,8 +210,41 @@ public sealed class IdentityTests : IDisposable
             using SqliteStore store = Open(Path.Combine(killed, "chat.db"));
             Assert.That(await TextsAsync(store), Is.EqualTo(new[] { text }), $"{moved} of {pages.Count} pages moved");
             Assert.That((await store.OpenAsync("a", default)).Epoch, Is.EqualTo(epoch));
+            Assert.That(System.IO.File.Exists(Path.Combine(killed, "chat.db-wal-stale")), Is.False);
         }
         ChatFolder.Delete(folder);
+    }
+
+    [Test]
+    public void A_mark_whose_transaction_was_rolled_back_comes_with_the_next_one()
+    {
+        using var lockFile = new LockFile(File);
+        lockFile.Take();
+        using var file = ChatFile.OpenForWriting(File, isDurable: false, lockFile);
+        var checkpoints = new Checkpoints(File, lockFile, NullLogger.Instance);
+        checkpoints.Note(room: 1, next: 2, bytes: 5 << 20); // so that a checkpoint is due
+        string before = file.Mark;
+        file.Begin.Run();
+        checkpoints.Mark(file, lockFile.Known!.Value);
+        file.TakeBack();
+        Assert.That(file.Mark, Is.EqualTo(before));
+        file.Begin.Run();
+        Known known = checkpoints.Mark(file, lockFile.Known!.Value);
+        file.Commit.Run();
+        Assert.That(file.Mark, Is.EqualTo(known.Mark).And.Not.EqualTo(before));
+    }
+
+    [Test]
+    public async Task A_room_that_somebody_deletes_is_another_log_though_another_room_was_written_to_meanwhile()
+    {
+        using SqliteStore store = Open();
+        await SayAsync(store, "1");
+        string before = (await store.OpenAsync("a", default)).Epoch;
+        Sql(File, "DELETE FROM page; DELETE FROM room");
+        await store.SubmitAsync("b", [new Draft(null, null, "elsewhere"u8.ToArray())], default);
+        Assert.That((await SayAsync(store, "2")).Seq, Is.EqualTo(1));
+        Assert.That((await store.OpenAsync("a", default)).Epoch, Is.Not.EqualTo(before));
+        Assert.That(await TextsAsync(store), Is.EqualTo(new[] { "2" }));
     }
 
     [Test]

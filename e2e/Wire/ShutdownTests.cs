@@ -8,7 +8,7 @@ public sealed class ShutdownTests
     [TestCase("TERM"), TestCase("HUP"), TestCase("INT"), Platform(Exclude = "Win", Reason = "no such signals")]
     public async Task At_each_signal_to_stop_a_client_is_told_1001(string signal)
     {
-        if (Libc.Ignores(signal)) // nohup does that; and so would a server that starts here
+        if (Libc.Ignores(signal)) // as under nohup; a server that starts here inherits it
             Assert.Ignore($"SIG{signal} is ignored by what runs the tests");
         using var server = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0", "--Chat:Database=");
         string started = await server.ReadUntilAsync("Serveur WebSocket démarré sur ws://127.0.0.1:");

@@ -80,7 +80,7 @@ sealed class Link : IDuplexPipe, IConnectionHeartbeatFeature
                 connection.ConnectionClosed = link._peerEnded;
                 (connection as SocketConnection)?.LetHttpGo();
                 Task life;
-                using (ExecutionContext.SuppressFlow()) // HTTP's scopes: each continuation of the socket would carry them along
+                using (ExecutionContext.SuppressFlow()) // or each continuation carries Kestrel's logging scope along
                     life = live();
                 link._socketLife = null; // it holds on to the request
                 await life;

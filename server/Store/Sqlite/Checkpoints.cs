@@ -34,14 +34,21 @@ sealed class Checkpoints(string path, LockFile lockFile, ILogger log)
     /// </summary>
     public Known Mark(ChatFile file, Known known)
     {
-        bool isDue = _running is null && _written > LongWal;
-        if (!isDue || known.Old != known.Mark) // the last mark has not arrived yet: somebody reads
+        if (_running is not null || _written <= LongWal)
             return known;
-        string mark = Identity.NewMark();
-        lockFile.Remember(lockFile.Known!.Value with { Old = known.Mark, Mark = mark }); // of what is committed already
-        file.SetMark.Bind(1, mark).Run();
+        if (known.Old == known.Mark)
+        {
+            string mark = Identity.NewMark();
+            lockFile.Remember(lockFile.Known!.Value with { Old = known.Mark, Mark = mark }); // of what is committed already
+            known = known with { Old = known.Mark, Mark = mark };
+        }
+        else if (file.Mark == known.Mark) // it has not arrived yet: somebody reads
+        {
+            return known;
+        } // else the transaction that had it was rolled back
+        file.SetMark.Bind(1, known.Mark).Run();
         WriteEnds(file);
-        return known with { Old = known.Mark, Mark = mark };
+        return known;
     }
 
     /// <summary>Between two batches: ends the one that runs if its thread is done, begins one if it is due.</summary>

@@ -26,8 +26,8 @@ static class Identity
         try
         {
             using var file = ChatFile.OpenAsItIs(path);
-            // Where a checkpoint was killed the first page may tell of pages at the end that it had no time to move. Without this SQLite
-            // takes that for damage.
+            // Where a checkpoint was killed, the first page may tell of pages at the end that it had no time to move. Without this SQLite
+            // takes that for damage. (With it, a file that somebody cut short is noticed only when the missing pages are read.)
             file.Execute("PRAGMA writable_schema = ON");
             return (file.Mark, file.SchemaVersion);
         }

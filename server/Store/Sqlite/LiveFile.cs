@@ -62,15 +62,15 @@ sealed class LiveFile : IDisposable
     /// After a commit: is it also where the next start will look for it? Where our handles have everything it is put there.
     /// </summary>
     /// <exception cref="StoreUnavailableException">It went into a file that is another one's by now.</exception>
-    /// <exception cref="ChatFileException">Another server has taken the lock, which somebody has deleted.</exception>
+    /// <exception cref="ChatFileException">Somebody has deleted the lock, and it cannot be had again.</exception>
     public void Settle(Known known)
     {
         _lockFile.Remember(known);
         if (!_lockFile.IsThere)
         {
-            _log.LockDeleted(_path);
-            _lockFile.Take(); // unless another server has been faster
+            _lockFile.Take();
             _lockFile.Remember(known);
+            _log.LockDeleted(_path);
         }
         Place place = _place.Look(_file!, known, Checkpoints.IsRunning);
         if (place == Place.Same)

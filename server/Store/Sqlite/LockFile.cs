@@ -20,7 +20,7 @@ sealed class LockFile(string path) : IDisposable
 
     readonly string _path = path + "-lock";
     FileStream? _stream;
-    SafeFileHandle? _file; // the stream's, which seeks whenever it is asked for it
+    SafeFileHandle? _file; // the stream's, which seeks each time it is asked for its handle
 
     /// <summary>What was last known of the chat file, by this server or the one before; null: nothing.</summary>
     public Known? Known { get; private set; }
@@ -30,7 +30,7 @@ sealed class LockFile(string path) : IDisposable
     public void Take()
     {
         _stream?.Dispose();
-        _stream = null;
+        (_stream, _file) = (null, null);
         long start = Stopwatch.GetTimestamp();
         while (!TryTake(mayWait: Stopwatch.GetElapsedTime(start) < s_patience))
             Thread.Sleep(s_retry);
@@ -72,12 +72,12 @@ sealed class LockFile(string path) : IDisposable
         Span<byte> line = stackalloc byte[Length];
         line.Fill((byte)' ');
         line[^1] = (byte)'\n';
-        // Only a mark that is none of ours is longer: the next start does not find it here, and takes the file for another one.
+        // Only a mark that is none of ours makes it longer: the next start does not find it here, and takes the file for another one.
         _ = Utf8.TryWrite(line[..^1], $"{known.Old} {known.Mark} {known.Page} {known.At} {known.Boot}", out _);
         RandomAccess.Write(_file!, line, 0);
     }
 
-    /// <summary>Whether it is still where the next server looks for it.</summary>
+    /// <summary>Whether there is one where the next server looks for it: this one, or already another server's.</summary>
     public bool IsThere => File.Exists(_path);
 
     public void Dispose() => _stream?.Dispose();

@@ -23,7 +23,7 @@ sealed class RoomLog(string room, LogHead head)
         From = Next = found.Epoch == Head.Epoch ? Math.Max(found.Next, Head.Next) : found.Next;
     }
 
-    /// <summary>The same, where the file is as the last one of this log has left it.</summary>
+    /// <summary>The same, and nobody else has written to the file since this log's last one.</summary>
     public void Begin() => From = Next;
 
     /// <summary>It was rolled back.</summary>

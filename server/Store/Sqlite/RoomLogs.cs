@@ -39,7 +39,7 @@ sealed class RoomLogs(Retention retention, ILogger log)
         _touched.Clear();
         _transaction++;
         (ChatFile?, long) found = (file, file.DataVersion.Scalar()!.Value);
-        if (found != _seen) // another program has written to it
+        if (found != _seen) // another program has written to it, or it was opened anew
             (_seen, _changed) = (found, _transaction);
     }
 
@@ -72,13 +72,10 @@ sealed class RoomLogs(Retention retention, ILogger log)
                 head = head with { Epoch = Guid.NewGuid().ToString("N") };
             (id, head) = Rows.AddRoom(file, room, head.Epoch);
         }
-        if (log is null)
-        {
-            log = new RoomLog(room, retention.Clip(head));
-            lock (_lock)
-                _logs.Add(room, log);
-        }
+        log ??= new RoomLog(room, retention.Clip(head));
         log.Begin(id, head);
+        lock (_lock)
+            _logs[room] = log; // its last follower may have taken it away meanwhile, while it had no row
         return log;
     }
 

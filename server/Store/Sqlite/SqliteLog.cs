@@ -3,7 +3,7 @@ namespace ChatMinimal.Sqlite;
 /// <summary>What the store tells its operator.</summary>
 static partial class SqliteLog
 {
-    [LoggerMessage(101, LogLevel.Error, "The writer failed unexpectedly; what it had not committed by then is refused")]
+    [LoggerMessage(101, LogLevel.Error, "The writer failed unexpectedly; what has no answer yet is refused, though it may be committed")]
     public static partial void WriterFailed(this ILogger log, Exception error);
 
     [LoggerMessage(102, LogLevel.Error, "Room {Room} failed to take in what was committed")]
@@ -22,12 +22,12 @@ static partial class SqliteLog
     [LoggerMessage(106, LogLevel.Error, "Somebody changed {File} under the server ({Place})")]
     public static partial void FileMoved(this ILogger log, string file, Place place);
 
-    [LoggerMessage(109, LogLevel.Error, "Somebody deleted {File}-lock under the server; it is made anew")]
-    public static partial void LockDeleted(this ILogger log, string file);
-
     [LoggerMessage(107, LogLevel.Warning, "{Wal} has {Megabytes} MB and grows: some program has been reading the file for long, so that it cannot be emptied (a backup, a forgotten sqlite3?)")]
     public static partial void LargeWal(this ILogger log, string wal, long megabytes);
 
     [LoggerMessage(108, LogLevel.Warning, "The search index {File} cannot be used now, and is made anew if it is damaged: {Reason}")]
     public static partial void SearchIndexFailed(this ILogger log, string file, string reason);
+
+    [LoggerMessage(109, LogLevel.Error, "Somebody deleted {File}-lock under the server; it was made anew")]
+    public static partial void LockDeleted(this ILogger log, string file);
 }
