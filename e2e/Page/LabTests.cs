@@ -233,8 +233,10 @@ public sealed class LabTests : PageTest, IDisposable
         await frame.ClickAsync();
         await Expect(Panel(person).Locator("pre").First).ToContainTextAsync("\"text\": \"héhé\"");
         await Expect(Panel(person).Locator("pre").Last).ToContainTextAsync("0000  7b 22 74 79 70 65 22 3a");
-        foreach (string step in (string[])["reçoit", "enregistré jusqu’au n° 1", "ajoute au journal jusqu’au n° 1", "pump"])
+        foreach (string step in (string[])["reçoit", "enregistré jusqu’au n° 1", "ajoute au journal jusqu’au n° 1", "envoie à 1 client"])
             await Expect(Panel(person).Locator(".step").Filter(new() { HasText = step }).First).ToBeAttachedAsync();
+        // A small room is the loop's, where it receives; a pump comes by as well, before the message or after it.
+        await Expect(Panel(person).Locator(".step").Filter(new() { HasTextRegex = new Regex("boucle|pump") }).First).ToBeAttachedAsync();
         await Expect(Fact(person, "roundTrip")).ToHaveTextAsync(new Regex(@"^[\d\u202f]+(,\d)? ms$"));
     }
 

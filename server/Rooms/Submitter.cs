@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace ChatMinimal;
 
 /// <summary>
@@ -114,7 +112,6 @@ sealed class Submitter(IMessageStore store, string room, Func<byte[], ValueTask>
         return batch;
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     async ValueTask SubmitChatAsync(List<Draft> batch, Func<byte[], ValueTask> answer)
     {
         Submission[]? submissions = null;
@@ -137,7 +134,6 @@ sealed class Submitter(IMessageStore store, string room, Func<byte[], ValueTask>
     }
 
     // There is no way to refuse in the plain dialect: the messages wait, and those behind them, so that there is no hole between two.
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     async ValueTask SubmitPlainAsync(List<Draft> batch)
     {
         long since = clock.GetTimestamp();
