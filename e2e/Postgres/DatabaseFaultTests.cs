@@ -17,7 +17,7 @@ public sealed class DatabaseFaultTests
     {
         int port = PostgresServer.FreePort();
         using var process = BuiltProcess.Server("Development", "--urls", "http://127.0.0.1:0",
-            "--ConnectionStrings:Chat", $"Host=127.0.0.1;Port={port};Username=postgres;Database=postgres;Command Timeout=2");
+            "--ConnectionStrings:Chat", $"Host=127.0.0.1;Port={port};Username=postgres;Database=postgres");
         Assert.That(await process.ReadUntilAsync("cannot be stored"), Does.Contain($"database postgres at 127.0.0.1: Connection refused"));
         using var http = new HttpClient
         {
