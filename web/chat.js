@@ -197,17 +197,18 @@ function showTyping() {
 
 // ---- The state of the link
 
-let retry = null; // {since, pause} while waiting
+let retry = null; // {since, pause} while waiting, and while the attempt lasts that was waited for
 let wasConnected = false;
 
 on("state", ({ state, pause, refusal }) => {
   wasConnected ||= state === "connected";
   // Attempts are not told one by one: the words change when something has changed.
-  const shown = state === "connecting" && wasConnected ? "waiting" : state;
+  const shown = state === "connecting" && (wasConnected || retry) ? "waiting" : state;
   byId("status").dataset.state = shown;
   tell(byId("state"), words[shown]);
-  retry = state === "waiting" ? { since: new Stopwatch(), pause } : null;
-  byId("retry").hidden = !retry && state !== "refused";
+  if (state !== "connecting") retry = state === "waiting" ? { since: new Stopwatch(), pause } : null;
+  else if (retry) retry.pause = 0; // it is now
+  byId("retry").hidden = shown !== "waiting" && shown !== "refused";
   if (state !== "connecting") showRefusal(refusal);
   showCountdown();
 });
@@ -225,8 +226,8 @@ function notify(text) {
 }
 
 function showCountdown() {
-  const seconds = retry ? Math.ceil((retry.pause - retry.since.elapsed) / 1000) : 0;
-  tell(byId("countdown"), seconds > 0 ? fill(words.retryIn, seconds) : "");
+  const seconds = retry && Math.max(0, Math.ceil((retry.pause - retry.since.elapsed) / 1000));
+  tell(byId("countdown"), retry ? fill(words.retryIn, seconds) : "");
 }
 
 byId("retry").addEventListener("click", () => {

@@ -110,11 +110,16 @@ public sealed class RefusalTests(Profile profile) : PageTest(profile)
               connection.addEventListener("state", ({ detail }) => { if (detail.state === "connecting") attempts++; });
               new MutationObserver(() => said.push(document.getElementById("state").textContent))
                 .observe(document.getElementById("state"), { childList: true, characterData: true, subtree: true });
+              globalThis.retries = [];
+              new MutationObserver(() => retries.push(!document.getElementById("retry").hidden))
+                .observe(document.getElementById("retry"), { attributeFilter: ["hidden"] });
             }
             """);
         await server.DisposeAsync();
         await person.Page.WaitForFunctionAsync("() => attempts >= 5");
         Assert.That(await person.Page.EvaluateAsync<string[]>("() => said"), Is.EqualTo(["Reconnexion"]));
+        Assert.That(await person.Page.EvaluateAsync<bool[]>("() => retries"), Is.All.True, "nor does what is beside it come and go");
+        Assert.That(await person.Page.EvaluateAsync<string>("() => byId('countdown').textContent"), Does.Match(@"^ dans \d s$"));
         await Expect(person.Page.Locator("#countdown")).ToHaveAttributeAsync("aria-hidden", "true");
         Serve(server.StartAgain());
         await person.IsConnectedAsync();
