@@ -121,7 +121,7 @@ function markedExcerpt(text, { whole, beginning }) {
     end = match.index + match[0].length;
   }
   from ??= 0;
-  const to = Math.max(end, Math.min(text.length, from + Search.EXCERPT));
+  const to = Math.max(end, endOfExcerpt(text, from + Search.EXCERPT));
   return [from > 0 ? "… " : "", ...nodes, text.slice(Math.max(from, end), to), to < text.length ? " …" : ""];
 }
 
@@ -129,4 +129,13 @@ function markedExcerpt(text, { whole, beginning }) {
 function startOfExcerpt(text, at) {
   const from = at - Search.EXCERPT / 4;
   return from <= 0 ? 0 : Math.min(at, from + text.slice(from, at).search(/(?<=\s)\S|$/u));
+}
+
+// At the end of a word, where one is near, and not through a surrogate pair.
+function endOfExcerpt(text, at) {
+  if (at >= text.length) return text.length;
+  const from = at - Search.EXCERPT / 4;
+  const space = text.slice(from, at + 1).search(/\s\S*$/u);
+  if (space >= 0) return from + space;
+  return /[\uD800-\uDBFF]/.test(text[at - 1]) ? at - 1 : at;
 }

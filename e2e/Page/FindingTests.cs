@@ -157,7 +157,11 @@ public sealed class FindingTests(Profile profile) : PageTest(profile)
         Assert.That(await MarkedAsync("rien", "!?"), Is.EqualTo("rien"));
         string far = await MarkedAsync(string.Concat(Enumerable.Repeat("loin ", 1000)) + "ici "
             + string.Concat(Enumerable.Repeat("après ", 1000)), "ici");
-        Assert.That(far, Does.StartWith("… loin ").And.Contain("loin [ici] après").And.EndWith(" …").And.Length.LessThan(300));
+        Assert.That(far, Does.StartWith("… loin ").And.Contain("loin [ici] après").And.EndWith(" après …").And.Length.LessThan(300));
+        Assert.That(await MarkedAsync(string.Concat(Enumerable.Repeat("😀", 200)), "ici"),
+            Is.EqualTo(string.Concat(Enumerable.Repeat("😀", 120)) + " …"));
+        Assert.That(await MarkedAsync("a" + string.Concat(Enumerable.Repeat("😀", 200)), "ici"),
+            Is.EqualTo("a" + string.Concat(Enumerable.Repeat("😀", 119)) + " …"), "no half of a pair");
         Assert.That(Regex.Count(await MarkedAsync(string.Concat(Enumerable.Repeat("a ", 30000)), "a"), @"\["), Is.LessThanOrEqualTo(51));
         // The best of five: a busy machine is slow, too, but not every time.
         double took = await person.Page.EvaluateAsync<double>("""
