@@ -42,7 +42,7 @@ public sealed class DatabaseFaultTests
         await using PostgresServer postgres = await PostgresServer.StartAsync();
         PostgresServer running = postgres;
         string database = await postgres.CreateAsync();
-        using ChatServer a = Servers.Start(database), b = Servers.Start(database);
+        using ChatServer a = Servers.StartImpatient(database), b = Servers.StartImpatient(database);
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         var said = new List<string>();
         foreach (string what in (string[])["terminated", "restarted", "killed", "terminated"])
@@ -83,7 +83,7 @@ public sealed class DatabaseFaultTests
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();
         string database = await postgres.CreateAsync();
-        using ChatServer a = Servers.Start(database), b = Servers.Start(database);
+        using ChatServer a = Servers.StartImpatient(database), b = Servers.StartImpatient(database);
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         await chat.SayUntilReceivedAsync("before", "before");
         await other.ReceiveTextsAsync(1);
@@ -99,7 +99,7 @@ public sealed class DatabaseFaultTests
     public async Task Paused_it_is_waited_for_a_while_then_refused_and_what_was_on_its_way_is_there_once()
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();
-        using ChatServer server = Servers.Start(await postgres.CreateAsync());
+        using ChatServer server = Servers.StartImpatient(await postgres.CreateAsync());
         await RefusesThenRecoversAsync(server, () => postgres.SignalAll("STOP"), () => postgres.SignalAll("CONT"), isReadable: false);
     }
 
@@ -109,7 +109,7 @@ public sealed class DatabaseFaultTests
         await using PostgresServer postgres =
             await PostgresServer.StartAsync(settings: ["max_connections=12", "superuser_reserved_connections=0"]);
         string database = await postgres.CreateAsync();
-        using ChatServer server = Servers.Start(database);
+        using ChatServer server = Servers.StartImpatient(database);
         var hogs = new List<NpgsqlConnection>();
         await RefusesThenRecoversAsync(server, () =>
         {
@@ -154,7 +154,7 @@ public sealed class DatabaseFaultTests
         PostgresServer postgres = await PostgresServer.SharedAsync();
         string database = await postgres.CreateAsync();
         string name = new NpgsqlConnectionStringBuilder(database).Database!;
-        using ChatServer server = Servers.Start(database);
+        using ChatServer server = Servers.StartImpatient(database);
         await RefusesThenRecoversAsync(server, () => Set("on"), () => Set("off"), isReadable: true);
 
         void Set(string value)
@@ -175,7 +175,7 @@ public sealed class DatabaseFaultTests
         try
         {
             await using PostgresServer postgres = await PostgresServer.StartOnAsync(folder);
-            using ChatServer server = Servers.Start(await postgres.CreateAsync());
+            using ChatServer server = Servers.StartImpatient(await postgres.CreateAsync());
             using Peer chat = await Peer.ChatAsync(server, "last=0");
             string filler = Path.Combine(folder, "filler");
             await chat.SayUntilReceivedAsync("before", "before");
@@ -220,7 +220,7 @@ public sealed class DatabaseFaultTests
     public async Task A_lock_on_one_rooms_row_is_a_trouble_of_that_room_alone()
     {
         string database = await (await PostgresServer.SharedAsync()).CreateAsync();
-        using ChatServer server = Servers.Start(database);
+        using ChatServer server = Servers.StartImpatient(database);
         using Peer locked = await Peer.ChatAsync(server, "room=locked&last=0"), free = await Peer.ChatAsync(server, "room=free&last=0");
         await locked.SayUntilReceivedAsync("first", "first");
         await using (var somebody = new NpgsqlConnection(database))
@@ -243,7 +243,7 @@ public sealed class DatabaseFaultTests
         PostgresServer postgres = await PostgresServer.SharedAsync();
         string database = await postgres.CreateAsync(isHasty: true);
         string name = new NpgsqlConnectionStringBuilder(database).Database!;
-        using ChatServer a = Servers.Start(database), b = Servers.Start(database);
+        using ChatServer a = Servers.StartImpatient(database), b = Servers.StartImpatient(database);
         using Peer here = await Peer.ChatAsync(a, "last=0"), there = await Peer.ChatAsync(b, "last=0");
         for (int i = 0; i < 20; i++)
         {
@@ -259,7 +259,7 @@ public sealed class DatabaseFaultTests
     {
         await using PostgresServer postgres = await PostgresServer.StartAsync();
         string database = await postgres.CreateAsync();
-        using ChatServer a = Servers.Start(database), b = Servers.Start(database);
+        using ChatServer a = Servers.StartImpatient(database), b = Servers.StartImpatient(database);
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         for (int i = 1; i <= 3; i++)
             await chat.SayUntilReceivedAsync($"{i}", $"{i}");

@@ -13,7 +13,7 @@ public sealed class FailoverTests
         await using PostgresServer primary = await PostgresServer.StartAsync();
         await using PostgresServer standby = await PostgresServer.StartAsync(await primary.BackUpAsync(isStandby: true));
         string both = PostgresServer.Connection(primary, standby);
-        using ChatServer a = Servers.Start(both), b = Servers.Start(both);
+        using ChatServer a = Servers.StartImpatient(both), b = Servers.StartImpatient(both);
         await primary.SetSynchronousAsync();
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         for (int i = 1; i <= 20; i++)
@@ -37,7 +37,7 @@ public sealed class FailoverTests
         await using PostgresServer primary = await PostgresServer.StartAsync();
         await using PostgresServer standby = await PostgresServer.StartAsync(await primary.BackUpAsync(isStandby: true));
         string both = PostgresServer.Connection(primary, standby);
-        using ChatServer a = Servers.Start(both), b = Servers.Start(both);
+        using ChatServer a = Servers.StartImpatient(both), b = Servers.StartImpatient(both);
         using Peer chat = await Peer.ChatAsync(a, "last=0"), other = await Peer.ChatAsync(b, "last=0");
         for (int i = 1; i <= 3; i++)
             await chat.SayUntilReceivedAsync($"{i}", $"{i}");
@@ -70,11 +70,11 @@ public sealed class FailoverTests
     public async Task On_a_hot_standby_alone_a_server_reads_and_refuses_and_after_the_promotion_it_writes()
     {
         await using PostgresServer primary = await PostgresServer.StartAsync();
-        using ChatServer first = Servers.Start(primary.Connection("postgres"));
+        using ChatServer first = Servers.StartImpatient(primary.Connection("postgres"));
         using Peer chat = await Peer.ChatAsync(first, "last=0");
         await chat.SayUntilReceivedAsync("1", "1");
         await using PostgresServer standby = await PostgresServer.StartAsync(await primary.BackUpAsync(isStandby: true));
-        using ChatServer server = Servers.Start(standby.Connection("postgres"));
+        using ChatServer server = Servers.StartImpatient(standby.Connection("postgres"));
         await server.IsReadyAsync(isReady: false);
         using Peer peer = await Peer.ChatAsync(server);
         Assert.That(await peer.ReceiveTextsAsync(1), Is.EqualTo(new[] { "1" }));

@@ -6,9 +6,16 @@ namespace ChatMinimal.E2E.Postgres;
 /// <summary>Several servers of one chat, on one database.</summary>
 static class Servers
 {
-    /// <summary>A server on this database, whose patience with it is short.</summary>
+    /// <summary>A server on this database, which refuses nothing because a busy machine is slow.</summary>
     public static ChatServer Start(string database, params (string Option, object Value)[] options) =>
-        ChatServer.Start([("ConnectionStrings:Chat", $"{database};Command Timeout=2"), .. options]);
+        Start(database, seconds: 30, options);
+
+    /// <summary>A server whose patience with its database is short, for tests in which that is at fault.</summary>
+    public static ChatServer StartImpatient(string database, params (string Option, object Value)[] options) =>
+        Start(database, seconds: 2, options);
+
+    static ChatServer Start(string database, int seconds, (string Option, object Value)[] options) =>
+        ChatServer.Start([("ConnectionStrings:Chat", $"{database};Command Timeout={seconds}"), .. options]);
 
     /// <summary>All texts of a room, as GET tells them.</summary>
     public static async Task<List<string>> TextsAsync(this ChatServer server, string room = "salon") =>

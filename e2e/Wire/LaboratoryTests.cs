@@ -16,19 +16,23 @@ public sealed class LaboratoryTests
         using CancellationTokenSource limit = Rig.Patience();
         Assert.That(await steps.ReadLineAsync(limit.Token), Is.EqualTo(": watching"));
         using Peer ana = await Peer.ConnectAsync(server.WebSocket, null), zoe = await Peer.ConnectAsync(server.WebSocket, "chat.v1");
-        await ana.SayAsync("salut");
 
+        // A pump may come by because somebody has joined, and send a message: then the next one is looked at.
+        string sends = OperatingSystem.IsLinux() ? "loop" : "pump";
         var seen = new Dictionary<string, JsonObject>();
-        while (!(seen.TryGetValue("sent", out JsonObject? sent) && (int)sent["seq"]! == 1))
+        for (int seq = 1; seq == 1 || !((string)seen["sent"]["thread"]!).StartsWith(sends, StringComparison.Ordinal); seq++)
         {
-            string line = (await steps.ReadLineAsync(limit.Token))!;
-            if (line.StartsWith("data: ", StringComparison.Ordinal) && JsonNode.Parse(line["data: ".Length..]) is JsonObject step)
-                seen[(string)step["what"]!] = step;
+            await ana.SayAsync("salut");
+            while (!(seen.TryGetValue("sent", out JsonObject? sent) && (int)sent["seq"]! == seq))
+            {
+                string line = (await steps.ReadLineAsync(limit.Token))!;
+                if (line.StartsWith("data: ", StringComparison.Ordinal) && JsonNode.Parse(line["data: ".Length..]) is JsonObject step)
+                    seen[(string)step["what"]!] = step;
+            }
         }
         Assert.That(seen["received"].ToJsonString(), Does.Contain($$"""{"what":"received","thread":"{{receives}}",""").And.Contain("\"bytes\":5,"));
         Assert.That((string)seen["committed"]["what"]!, Is.EqualTo("committed"));
         Assert.That((int)seen["appended"]["messages"]!, Is.EqualTo(1));
-        Assert.That((string)seen["sent"]["thread"]!, OperatingSystem.IsLinux() ? Is.EqualTo("loop") : Does.StartWith("pump"));
         Assert.That((int)seen["sent"]["clients"]!, Is.EqualTo(2));
         Assert.That(seen.Values.Select(step => (double)step["at"]!).Order(),
             Is.EqualTo(((string[])["received", "committed", "appended", "sent"]).Select(what => (double)seen[what]["at"]!)));
