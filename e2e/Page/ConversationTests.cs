@@ -235,6 +235,7 @@ public sealed class ConversationTests(Profile profile) : PageTest(profile)
         Person minimal = await OpenAsync(file.Address), minimalServed = await OpenAsync($"{server.Http}minimal.html");
         await served.IsConnectedAsync();
         await fromDisk.IsConnectedAsync();
+        await Expect(minimal.Status).ToHaveTextAsync("Connecté au serveur WebSocket"); // before that it sends nothing
         await Expect(served.Page.GetByText("4 en ligne")).ToBeVisibleAsync();
         await served.SayAsync("du serveur");
         await fromDisk.SeesAsync("du serveur");

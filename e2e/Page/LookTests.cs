@@ -224,6 +224,7 @@ public sealed class LookTests(Profile profile) : PageTest(profile)
     {
         ChatServer server = Serve(ChatServer.Start());
         Person person = await OpenAsync($"{server.Http}minimal.html", new() { BypassCSP = true });
+        await Expect(person.Status).ToHaveTextAsync("Connecté au serveur WebSocket"); // before that it sends nothing
         await person.SayAsync("bonjour");
         await person.SeesAsync("Message d'un client : bonjour");
         await CheckAsync(person, "minimal");
